@@ -1,0 +1,6 @@
+//! The only layer that prints, reads the environment and exits; and the one place where contexts meet probes.
+
+/// Runs the program.
+pub fn run() -> std::process::ExitCode {
+    std::process::ExitCode::from(70)
+}

@@ -1,0 +1,43 @@
+//! The environment of a context: parsed from `/proc/PID/environ`, kept in memory that is wiped, and never written.
+//!
+//! `/proc/PID/environ` is what the process was started with; what it set later is not in it (`proc_pid_environ(5)`). Probes ask for names
+//! they know. Which values may appear in a fact is decided by each probe, for names that hold no secret.
+
+use std::collections::BTreeMap;
+
+use crate::snapshot::secret::Secret;
+
+/// Variables by name.
+pub struct Environment(BTreeMap<String, Secret>);
+
+impl Environment {
+    /// Reads the NUL-separated form. The first of two equal names holds, as `getenv(3)` finds it.
+    pub fn parse(text: &[u8]) -> Self {
+        let mut variables = BTreeMap::new();
+        for entry in text.split(|byte| *byte == 0) {
+            let mut halves = entry.splitn(2, |byte| *byte == b'=');
+            if let (Some(name), Some(value)) = (halves.next(), halves.next())
+                && let Ok(name) = std::str::from_utf8(name)
+                && !name.is_empty()
+            {
+                variables.entry(name.to_owned()).or_insert_with(|| Secret::new(value.to_vec()));
+            }
+        }
+        Self(variables)
+    }
+
+    /// The value of a variable, if it is set and text.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Secret::expose_str)
+    }
+
+    /// The value of a variable as a secret.
+    pub fn secret(&self, name: &str) -> Option<&Secret> {
+        self.0.get(name)
+    }
+
+    /// The names that are set, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}

@@ -1,0 +1,94 @@
+//! Probes: each observes one family of facts in the context that this process is in, and never judges.
+//!
+//! By the time a probe runs, the process has taken on the target's identity and network, its own root is an empty place, and
+//! [`Target`] is all it can reach. A probe returns its family's facts and cannot fail: what could not be looked at is
+//! [`Fact::Unobserved`] with its reason. It imports `sys`, `formats` and `snapshot`, and nothing above.
+
+pub mod environment;
+
+use crate::snapshot::secret::RunKey;
+use crate::snapshot::{Fact, ObjectId, Reason};
+use crate::sys::process::{ProcessTexts, Text};
+use crate::sys::{LookError, Root};
+use environment::Environment;
+use serde::{Deserialize, Serialize};
+
+/// What a probe may look at.
+pub struct Target<'a> {
+    /// The target's root directory.
+    pub root: &'a Root,
+    /// Boot id of the running kernel, for identities.
+    pub boot: &'a str,
+    /// Texts of the process that represents the context or, for a context without one, of our own process, whose namespaces it then shares.
+    pub process: &'a ProcessTexts,
+    /// Whether that process is the context's own.
+    pub live: bool,
+    /// The environment; unobserved for a user without a process.
+    pub environment: &'a Fact<Environment>,
+    /// What the caller wants looked at.
+    pub wishes: &'a Wishes,
+    /// The key of this run; without it fingerprints are withheld.
+    pub key: Option<&'a RunKey>,
+    /// The host's `/proc/locks`, read before the identity was given up.
+    pub locks: &'a Text,
+    /// What could not be taken on of the context's identity; empty when nothing. Facts that depend on it are unobserved.
+    pub incomplete: &'a [String],
+}
+
+/// What the configuration of parallax adds to the looking.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Wishes {
+    /// Names of tools, beside the built-in list.
+    pub tools: Vec<String>,
+    /// Which account the keys for an endpoint belong to.
+    pub accounts: Vec<Account>,
+    /// Endpoints that the project itself names: name and URL.
+    pub endpoints: Vec<(String, String)>,
+    /// Leave out the Nix handshake: another child does it for the same socket and identity.
+    pub skip_handshake: Option<String>,
+    /// Leave out what asks name servers.
+    pub offline: bool,
+}
+
+/// One `[[account]]` of `parallax.toml`: all keys for this endpoint are meant to be the same account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// The endpoint, as `scheme://host:port`.
+    pub endpoint: String,
+}
+
+impl Target<'_> {
+    /// A variable of the environment: absent when it is not set, unobserved when the environment is.
+    pub fn variable(&self, name: &str) -> Fact<&str> {
+        self.environment.as_ref().and_then(|environment| environment.get(name).into())
+    }
+
+    /// The identity of what was seen at a place, by the mount table of the target.
+    pub fn object(&self, seen: &crate::sys::Seen, filesystem: &str) -> ObjectId {
+        ObjectId::new(self.boot, seen.device, seen.inode, filesystem)
+    }
+}
+
+/// Looking that succeeded is present; "not there" is absent; everything else is a reason.
+pub fn fact<T>(looked: Result<T, LookError>) -> Fact<T> {
+    match looked {
+        Ok(value) => Fact::Present(value),
+        Err(LookError::NotFound { .. }) => Fact::Absent,
+        Err(error) => Fact::Unobserved(reason(error)),
+    }
+}
+
+/// The reason in a failed look. "Not there" has none; where a caller needs one all the same, it is `ENOENT`.
+pub fn reason(error: LookError) -> Reason {
+    match error {
+        LookError::NotFound { path } => Reason::Unreadable { path, errno: "ENOENT".into() },
+        LookError::Refused { path, errno } => Reason::Unreadable { path, errno },
+        LookError::NotRegular { path, found } => Reason::NotRegular { path, found: found.into() },
+        LookError::TooLong { path, cap } => {
+            Reason::Truncated { at: u64::try_from(cap).unwrap_or(u64::MAX), what: path }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Where the tools on PATH come from, and whether they can start here.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::{Fact, List, ObjectId};
+
+/// Where the tools on PATH come from and whether they can start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tools {
+    /// The directories of PATH, in order.
+    pub path: Fact<List<PathEntry>>,
+    /// The tools that pipelines use, by name: those of the built-in list and of `parallax.toml` that PATH leads to.
+    pub found: Fact<List<Tool>>,
+    /// Names of that list that PATH leads to nowhere.
+    pub missing: Fact<Vec<String>>,
+    /// The C library of this root: `glibc`, `musl`, or absent when there is none.
+    pub libc: Fact<String>,
+    /// The newest `GLIBC_x.y` that this root's libc defines.
+    pub glibc: Fact<String>,
+}
+
+/// One directory of PATH.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PathEntry {
+    /// As written; an empty entry means the working directory.
+    pub directory: String,
+    /// Whether it exists here.
+    pub exists: Fact<bool>,
+    /// Whether this identity can put files into it.
+    pub writable: Fact<bool>,
+}
+
+/// One tool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tool {
+    /// The name it is called by.
+    pub name: String,
+    /// The first executable file of that name on PATH.
+    pub path: Fact<String>,
+    /// What that path leads to after symbolic links.
+    pub real: Fact<String>,
+    /// Which file it is.
+    pub identity: Fact<ObjectId>,
+    /// `image` (the root filesystem), `bind` (mounted from elsewhere), `nix-store`, `profile` (a link through a Nix profile),
+    /// `distribution` (owned by a package).
+    pub origin: Fact<String>,
+    /// What it came from: the source of the bind mount, the store path, the profile, the package.
+    pub from: Fact<String>,
+    /// `static`, `dynamic`, `script`, or `other`.
+    pub format: Fact<String>,
+    /// The ELF machine, such as `x86_64`; absent for scripts.
+    pub machine: Fact<String>,
+    /// The interpreter it asks for: PT_INTERP or the `#!` line; absent when it needs none.
+    pub interpreter: Fact<String>,
+    /// Whether `execve(2)` would start it here, as far as files, machine and mount options decide.
+    pub startable: Fact<bool>,
+    /// What stands in the way; absent when nothing does.
+    pub obstacle: Fact<String>,
+}

@@ -1,0 +1,143 @@
+//! The texts that the kernel keeps of one process, taken before an identity is given up.
+//!
+//! `/proc/PID` is opened once as a directory; texts are read beneath it, so that a reused pid can never mix two processes.
+//! Nothing is kept open but that directory.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::root::{LookError, refused};
+
+/// The most that is read of one text; mountinfo and environ of large hosts stay below it.
+const CAP: usize = 4 << 20;
+
+/// `/proc/PID` of one process.
+pub struct ProcessDirectory {
+    directory: OwnedFd,
+    pid: u32,
+}
+
+/// What was read of one process. Each text is what `proc(5)` names, or why it could not be read.
+pub struct ProcessTexts {
+    /// The pid in the procfs that was read.
+    pub pid: u32,
+    pub status: Text,
+    pub stat: Text,
+    pub mountinfo: Text,
+    pub cgroup: Text,
+    pub uid_map: Text,
+    pub gid_map: Text,
+    /// Holds secrets; parse it into an environment and drop it.
+    pub environ: Text,
+    /// Where `exe` points, with ` (deleted)` where it was.
+    pub executable: Result<String, LookError>,
+    pub tcp: Text,
+    pub tcp6: Text,
+    pub udp: Text,
+    pub udp6: Text,
+    pub if_inet6: Text,
+    pub namespaces: Vec<(&'static str, Result<NamespaceNumber, LookError>)>,
+}
+
+/// One text of procfs.
+pub type Text = Result<Vec<u8>, LookError>;
+
+/// Device and inode of a namespace (`namespaces(7)`), as `stat(2)` of its link says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NamespaceNumber {
+    pub device: u64,
+    pub inode: u64,
+}
+
+/// The namespaces that are looked at, by the names of `/proc/PID/ns`.
+pub const NAMESPACES: [&str; 7] = ["mnt", "net", "pid", "user", "uts", "ipc", "cgroup"];
+
+impl ProcessDirectory {
+    /// Opens `/proc/PID`.
+    pub fn open(pid: u32) -> Result<Self, LookError> {
+        let path = format!("/proc/{pid}");
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(path.as_str(), flags, Mode::empty()).map_err(|errno| refused(&path, errno))?;
+        Ok(Self { directory, pid })
+    }
+
+    /// The pid.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Reads one text beneath it.
+    pub fn text(&self, name: &str) -> Text {
+        let path = format!("/proc/{}/{name}", self.pid);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file =
+            rustix::fs::openat(&self.directory, name, flags, Mode::empty()).map_err(|errno| refused(&path, errno))?;
+        let mut bytes = Vec::new();
+        let mut chunk = vec![0; 16 * 1024];
+        loop {
+            match rustix::io::read(&file, &mut chunk) {
+                Ok(0) => return Ok(bytes),
+                Ok(count) => bytes.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(refused(&path, errno)),
+            }
+            if bytes.len() > CAP {
+                return Err(LookError::TooLong { path, cap: CAP });
+            }
+        }
+    }
+
+    /// Where one of its links points.
+    pub fn link(&self, name: &str) -> Result<String, LookError> {
+        let path = format!("/proc/{}/{name}", self.pid);
+        let target =
+            rustix::fs::readlinkat(&self.directory, name, Vec::new()).map_err(|errno| refused(&path, errno))?;
+        Ok(String::from_utf8_lossy(target.as_bytes()).into_owned())
+    }
+
+    /// Which namespace it is in.
+    pub fn namespace(&self, name: &str) -> Result<NamespaceNumber, LookError> {
+        let path = format!("/proc/{}/ns/{name}", self.pid);
+        let stat = rustix::fs::statat(&self.directory, format!("ns/{name}"), rustix::fs::AtFlags::empty())
+            .map_err(|errno| refused(&path, errno))?;
+        Ok(NamespaceNumber { device: stat.st_dev, inode: stat.st_ino })
+    }
+
+    /// Opens the link to one of its namespaces, for joining.
+    pub fn open_namespace(&self, name: &str) -> Result<OwnedFd, LookError> {
+        let path = format!("/proc/{}/ns/{name}", self.pid);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.directory, format!("ns/{name}"), flags, Mode::empty())
+            .map_err(|errno| refused(&path, errno))
+    }
+
+    /// Opens its root directory as a handle that permits nothing but lookups.
+    pub fn open_root(&self) -> Result<OwnedFd, LookError> {
+        let path = format!("/proc/{}/root", self.pid);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(self.directory.as_fd(), "root", flags, Mode::empty()).map_err(|errno| refused(&path, errno))
+    }
+
+    /// Reads everything.
+    pub fn texts(&self) -> ProcessTexts {
+        ProcessTexts {
+            pid: self.pid,
+            status: self.text("status"),
+            stat: self.text("stat"),
+            mountinfo: self.text("mountinfo"),
+            cgroup: self.text("cgroup"),
+            uid_map: self.text("uid_map"),
+            gid_map: self.text("gid_map"),
+            environ: self.text("environ"),
+            executable: self.link("exe"),
+            tcp: self.text("net/tcp"),
+            tcp6: self.text("net/tcp6"),
+            udp: self.text("net/udp"),
+            udp6: self.text("net/udp6"),
+            if_inet6: self.text("net/if_inet6"),
+            namespaces: NAMESPACES.map(|name| (name, self.namespace(name))).into(),
+        }
+    }
+}
