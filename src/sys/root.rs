@@ -336,7 +336,7 @@ fn is_kernel_filesystem(handle: BorrowedFd<'_>) -> bool {
     const PROC_SUPER_MAGIC: i64 = 0x9fa0;
     const SYSFS_MAGIC: i64 = 0x6265_6572;
     rustix::fs::fstatfs(handle).is_ok_and(|stat| {
-        let kind = i64::from(stat.f_type);
+        let kind = stat.f_type;
         kind == PROC_SUPER_MAGIC || kind == SYSFS_MAGIC
     })
 }
