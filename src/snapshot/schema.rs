@@ -17,3 +17,82 @@ pub fn facts() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     SchemaGenerator::new(settings).into_root_schema_for::<Facts>().to_value()
 }
+
+/// One fact as the types describe it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactPath {
+    /// Such as `store.db.mode`, or `network.endpoints[].listening` for the elements of a list.
+    pub path: String,
+    /// `text`, `number`, `true or false`, `list of …`.
+    pub type_name: String,
+    /// What it means, in which unit, and where it is read.
+    pub meaning: String,
+}
+
+/// Every fact, by path.
+pub fn fact_paths() -> Vec<FactPath> {
+    let mut found = Vec::new();
+    walk(&facts(), "", &mut found);
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    found
+}
+
+fn walk(schema: &Value, path: &str, found: &mut Vec<FactPath>) {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+    for (name, property) in properties {
+        let at = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let meaning = property.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let inner = not_null(property);
+        if inner.get("properties").is_some() {
+            walk(inner, &at, found);
+            continue;
+        }
+        found.push(FactPath { path: at.clone(), type_name: type_name(inner), meaning });
+        if let Some(items) = inner.get("items") {
+            walk(not_null(items), &format!("{at}[]"), found);
+        }
+    }
+}
+
+/// The schema without the alternative `null`.
+fn not_null(schema: &Value) -> &Value {
+    let alternatives = schema.get("anyOf").and_then(Value::as_array);
+    let real = alternatives.and_then(|all| all.iter().find(|one| one.get("type").and_then(Value::as_str) != Some("null")));
+    real.unwrap_or(schema)
+}
+
+fn type_name(schema: &Value) -> String {
+    let word = match schema.get("type") {
+        Some(Value::String(word)) => word.as_str(),
+        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).find(|word| *word != "null").unwrap_or("value"),
+        _ => "value",
+    };
+    match word {
+        "string" => "text".to_owned(),
+        "integer" | "number" => "number".to_owned(),
+        "boolean" => "true or false".to_owned(),
+        "array" => format!("list of {}", schema.get("items").map_or_else(|| "values".to_owned(), |items| element(not_null(items)))),
+        other => other.to_owned(),
+    }
+}
+
+fn element(schema: &Value) -> String {
+    if schema.get("properties").is_some() { "entries".to_owned() } else { format!("{}s", type_name(schema)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fact_paths;
+
+    #[test]
+    fn every_fact_has_a_type_and_a_sentence() {
+        let facts = fact_paths();
+        assert!(facts.len() > 100, "{}", facts.len());
+        for fact in &facts {
+            assert!(!fact.meaning.is_empty(), "{} has no sentence", fact.path);
+            assert_ne!(fact.type_name, "value", "{} has no type", fact.path);
+        }
+        assert!(facts.iter().any(|fact| fact.path == "network.endpoints[].listening" && fact.type_name == "true or false"));
+        assert!(facts.iter().any(|fact| fact.path == "store.db.mount.read_only"));
+    }
+}

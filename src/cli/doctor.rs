@@ -1,0 +1,24 @@
+//! `parallax doctor`: look from every context of this host and compare.
+
+use super::arguments::{Doctor, Global};
+use super::evaluate::{self, Views};
+use super::exit::{Exit, Failure};
+use super::{configuration, gather, output, views};
+
+/// Looks, compares, reports; and publishes, if asked.
+pub(super) fn run(arguments: &Doctor, global: &Global) -> Result<Exit, Failure> {
+    let started = evaluate::Started::now();
+    let configuration = configuration::load(global.config.as_deref()).map_err(|error| Failure::Usage(error.render()))?;
+    let gathered = gather::everything(&arguments.looking, &configuration)?;
+    if let Some(directory) = &arguments.publish {
+        views::publish(directory, &gathered.snapshots)?;
+    }
+    let views = Views {
+        snapshots: gathered.snapshots,
+        widened: arguments.contexts.clone(),
+        required: Vec::new(),
+        notes: gathered.notes,
+    };
+    let run = evaluate::run("doctor", &started, views, &configuration, arguments.reports.allow_unknown)?;
+    Ok(output::finish(&run, &arguments.reports, global))
+}

@@ -1,0 +1,297 @@
+//! Where contexts meet probes: discovers, looks from each context in parallel, and makes snapshots of what comes back.
+//!
+//! A context that could not be entered is a snapshot too, with every fact unobserved and the reason: a run never looks cleaner than it was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::arguments::Looking;
+use super::configuration::Configuration;
+use super::exit::Failure;
+use super::handshake::{self, Shared};
+use super::progress::Progress;
+use crate::context::enter::{EnvironmentSource as Handed, Entrance, Looked, Request, Resume};
+use crate::context::{Context, Discovered, EnvironmentSource, IdentitySource, Invoker, Refused, Scope, discover};
+use crate::probe::{Account, Wishes};
+use crate::snapshot::secret::RunKey;
+use crate::snapshot::{ContextKind, Entry, Header, ObjectId, Reason, Snapshot};
+use crate::sys::credentials::Identity;
+use crate::sys::entry::{Plan, ProcessId, TakeOn};
+use crate::sys::process::{NAMESPACES, ProcessDirectory};
+
+/// The share of a run's deadline that is kept for comparing and writing.
+const RESERVE: Duration = Duration::from_millis(500);
+/// The longest that one probe of one context may take.
+const PROBE: Duration = Duration::from_secs(8);
+
+/// What was gathered.
+pub(super) struct Gathered {
+    pub(super) snapshots: Vec<Snapshot>,
+    pub(super) notes: Vec<String>,
+}
+
+/// One context by what a person calls it.
+pub(super) enum Wanted {
+    Here,
+    Pid(u32),
+    Container(String),
+    Service(String),
+    User(String),
+}
+
+/// Looks from every context of this host.
+pub(super) fn everything(looking: &Looking, configuration: &Configuration) -> Result<Gathered, Failure> {
+    in_runtime(async {
+        let deadline = Instant::now() + looking.deadline.saturating_sub(RESERVE);
+        let found = discover(&scope(looking, configuration)).await;
+        let Discovered { contexts, refused, notes } = found;
+        let mut snapshots = look_from(contexts, deadline, &wishes(looking.offline, configuration)).await?;
+        snapshots.extend(refused.into_iter().map(not_entered));
+        Ok(Gathered { snapshots, notes })
+    })
+}
+
+/// The contexts of this host, unlooked at.
+pub(super) fn contexts(looking: &Looking, configuration: &Configuration) -> Result<Discovered, Failure> {
+    in_runtime(async { Ok(discover(&scope(looking, configuration)).await) })
+}
+
+/// Looks from this very process' own context, natively.
+pub(super) fn here(looking: &Looking, configuration: &Configuration) -> Result<Gathered, Failure> {
+    in_runtime(async {
+        let deadline = Instant::now() + looking.deadline.saturating_sub(RESERVE);
+        let snapshots = look_from(vec![own()?], deadline, &wishes(looking.offline, configuration)).await?;
+        Ok(Gathered { snapshots, notes: Vec::new() })
+    })
+}
+
+/// Looks from one context.
+pub(super) fn one(wanted: &Wanted, configuration: &Configuration) -> Result<Snapshot, Failure> {
+    in_runtime(async {
+        let looking = Looking { deadline: Duration::from_secs(30), offline: false, users: Vec::new() };
+        let context = match wanted {
+            Wanted::Here => own()?,
+            Wanted::Pid(pid) => of_process(*pid)?,
+            Wanted::Container(name) => return named(ContextKind::Container, name, &looking, configuration).await,
+            Wanted::Service(name) => return named(ContextKind::Service, name, &looking, configuration).await,
+            Wanted::User(name) => return named(ContextKind::User, name, &looking, configuration).await,
+        };
+        look_at_one(context, configuration).await
+    })
+}
+
+async fn look_at_one(context: Context, configuration: &Configuration) -> Result<Snapshot, Failure> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let snapshots = look_from(vec![context], deadline, &wishes(false, configuration)).await?;
+    snapshots.into_iter().next().ok_or_else(|| Failure::Broken("one context gave no snapshot".into()))
+}
+
+async fn named(kind: ContextKind, name: &str, looking: &Looking, configuration: &Configuration) -> Result<Snapshot, Failure> {
+    let mut scope = scope(looking, configuration);
+    if kind == ContextKind::User {
+        scope.users.push(name.to_owned());
+    }
+    let found = discover(&scope).await;
+    let id = format!("{}:{name}", kind.word());
+    let is = |header: &Header| header.id == id || header.id == name || (kind == ContextKind::Container && header.id.starts_with(&format!("{id}/")));
+    if let Some(context) = found.contexts.iter().find(|context| is(&context.header)) {
+        return look_at_one(context.clone(), configuration).await;
+    }
+    if let Some(refused) = found.refused.into_iter().find(|refused| is(&refused.header)) {
+        return Ok(not_entered(refused));
+    }
+    let same_kind = found.contexts.iter().filter(|context| context.header.kind == kind).map(|context| context.header.id.clone());
+    let known: Vec<String> = same_kind.collect();
+    let list = if known.is_empty() { "there is none".to_owned() } else { format!("there are {}", known.join(", ")) };
+    Err(Failure::Usage(format!("no {} is called {name}; {list}", kind.word())))
+}
+
+/// Our own context as a whole.
+fn own() -> Result<Context, Failure> {
+    of_own_or(std::process::id(), None)
+}
+
+/// The context that a process is in.
+fn of_process(pid: u32) -> Result<Context, Failure> {
+    if pid == std::process::id() {
+        return own();
+    }
+    let directory = ProcessDirectory::open(pid).map_err(|error| Failure::Usage(format!("no process {pid}: {error}")))?;
+    of_own_or(pid, Some(&directory))
+}
+
+fn of_own_or(pid: u32, directory: Option<&ProcessDirectory>) -> Result<Context, Failure> {
+    let broken = |error: &dyn std::fmt::Display| Failure::Broken(error.to_string());
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(|error| broken(&error))?.trim().to_owned();
+    let mut process = None;
+    let mut kind = ContextKind::Host;
+    if let Some(directory) = directory {
+        let stat = directory.text("stat");
+        let start_ticks = crate::sys::entry::started(&stat).map_err(|error| broken(&error))?;
+        let mine = ProcessDirectory::open(std::process::id()).map_err(|error| broken(&error))?;
+        let namespaces = NAMESPACES.into_iter().filter_map(|name| directory.namespace(name).ok().map(|number| (name, number)));
+        let apart = ["mnt", "net", "user"].iter().any(|name| directory.namespace(name).ok() != mine.namespace(name).ok());
+        kind = if apart { ContextKind::Container } else { ContextKind::User };
+        process = Some(crate::context::Representative { pid, start_ticks, namespaces: namespaces.collect() });
+    }
+    let id = if process.is_some() { format!("pid:{pid}") } else { "host".to_owned() };
+    let header = Header {
+        name: id.clone(),
+        id,
+        kind,
+        service: None,
+        user: None,
+        image: None,
+        role: None,
+        chain: Vec::new(),
+        process: process.as_ref().map(|one| ObjectId::process(&boot, one.pid, one.start_ticks)),
+        boot,
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        entry: if process.is_some() { Entry::Entered } else { Entry::Native },
+        limits: Vec::new(),
+    };
+    let (source, environment) = match process {
+        Some(_) => (IdentitySource::Process, EnvironmentSource::Process),
+        None => (IdentitySource::Own, EnvironmentSource::Own),
+    };
+    Ok(Context { header, process, take: crate::context::TakeOn::from_source(source), environment })
+}
+
+/// Looks from these contexts in parallel.
+async fn look_from(contexts: Vec<Context>, deadline: Instant, wishes: &Wishes) -> Result<Vec<Snapshot>, Failure> {
+    let key = Arc::new(RunKey::new(random()?));
+    let shared = handshake::share(&contexts);
+    let at_once = std::thread::available_parallelism().map_or(4, |count| count.get() * 4);
+    let entrance = Arc::new(Entrance::new(at_once));
+    let mut progress = Progress::new(contexts.iter().map(|context| context.header.name.clone()).collect());
+    let mut looks = JoinSet::new();
+    for (index, context) in contexts.into_iter().enumerate() {
+        let request = request(&context, &key, wishes, shared.get(index))?;
+        let (entrance, taken_ms) = (Arc::clone(&entrance), jiff::Timestamp::now().as_millisecond());
+        looks.spawn(async move {
+            let looked = entrance.look(&request, deadline).await;
+            (index, snapshot(context.header, looked, taken_ms))
+        });
+    }
+    let mut snapshots = Vec::new();
+    let mut beat = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        tokio::select! {
+            joined = looks.join_next() => match joined {
+                Some(Ok((index, snapshot))) => {
+                    progress.done(&snapshot.context.name);
+                    snapshots.push((index, snapshot));
+                }
+                Some(Err(error)) => return Err(Failure::Broken(format!("looking from a context failed: {error}"))),
+                None => break,
+            },
+            _ = beat.tick() => progress.tick(),
+        }
+    }
+    snapshots.sort_by_key(|(index, _)| *index);
+    let mut snapshots: Vec<Snapshot> = snapshots.into_iter().map(|(_, snapshot)| snapshot).collect();
+    handshake::distribute(&shared, &mut snapshots);
+    Ok(snapshots)
+}
+
+fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, shared: Option<&Shared>) -> Result<Request, Failure> {
+    let mut wishes = wishes.clone();
+    if let Some(Shared::With { name, .. }) = shared {
+        wishes.skip_handshake = Some(format!("the handshake is the same as that of {name}"));
+    }
+    let take = &context.take;
+    let credentials = match take.source {
+        IdentitySource::Own => TakeOn::Own,
+        IdentitySource::Process => TakeOn::OfProcess,
+        IdentitySource::Accounts => TakeOn::Given(Identity {
+            uid: take.uid,
+            gid: take.gid,
+            groups: take.groups.clone(),
+            effective: take.effective,
+            permitted: take.permitted,
+            bounding: take.bounding,
+        }),
+    };
+    let process = context.process.as_ref();
+    let plan = Plan {
+        process: process.map(|one| ProcessId { pid: one.pid, start_ticks: one.start_ticks }),
+        namespaces: process.map(|one| one.namespaces.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect()).unwrap_or_default(),
+        credentials,
+    };
+    Ok(Request {
+        plan,
+        live: take.source != IdentitySource::Accounts,
+        environment: match context.environment {
+            EnvironmentSource::Process => Handed::OfProcess,
+            EnvironmentSource::Own => Handed::handed_over(std::env::vars_os()),
+            EnvironmentSource::None => Handed::Unobserved,
+        },
+        boot: context.header.boot.clone(),
+        key: Some(Arc::clone(key)),
+        wishes: serde_json::to_value(&wishes).map_err(|error| Failure::Broken(error.to_string()))?,
+        probe_deadline_ms: u64::try_from(PROBE.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+fn snapshot(mut header: Header, looked: Looked, taken_ms: i64) -> Snapshot {
+    header.limits.extend(looked.limits);
+    header.limits.extend(looked.unfinished.iter().map(|one| format!("{}: {}", one.family, one.reason)));
+    if let Some(reason) = &looked.refused {
+        header.entry = Entry::None;
+        header.limits.push(reason.to_string());
+    }
+    Snapshot { context: header, taken_ms, took_ms: looked.took_ms, version: env!("CARGO_PKG_VERSION").into(), facts: looked.facts }
+}
+
+fn not_entered(refused: Refused) -> Snapshot {
+    let Refused { mut header, reason } = refused;
+    let facts = Resume::default().assemble(Some(&Reason::NotEntered { why: reason.clone() }));
+    header.limits.push(reason);
+    let taken_ms = jiff::Timestamp::now().as_millisecond();
+    Snapshot { context: header, taken_ms, took_ms: 0, version: env!("CARGO_PKG_VERSION").into(), facts }
+}
+
+/// Whom to look for: who called us, as sudo tells it, and whom the configuration names.
+fn scope(looking: &Looking, configuration: &Configuration) -> Scope {
+    let sudo = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok());
+    let own = rustix::process::getuid().as_raw();
+    // SUDO_UID is a word of the environment; only root's environment can come from sudo.
+    let invoker = match sudo {
+        Some(uid) if own == 0 => Invoker { uid, name: std::env::var("SUDO_USER").ok() },
+        _ => Invoker { uid: own, name: None },
+    };
+    let users = looking.users.iter().chain(&configuration.users).cloned().collect();
+    Scope { users, invoker, docker_host: std::env::var("DOCKER_HOST").ok() }
+}
+
+fn wishes(offline: bool, configuration: &Configuration) -> Wishes {
+    Wishes {
+        tools: configuration.tools.clone(),
+        accounts: configuration.accounts.iter().map(|one| Account { name: one.name.clone(), endpoint: one.endpoint.clone() }).collect(),
+        endpoints: configuration.endpoints.iter().map(|one| (one.name.clone(), one.url.clone())).collect(),
+        skip_handshake: None,
+        offline,
+    }
+}
+
+/// 32 bytes from the kernel's random source (`getrandom(2)`).
+fn random() -> Result<Vec<u8>, Failure> {
+    let mut bytes = vec![0; 32];
+    let count = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
+    match count {
+        Ok(32) => Ok(bytes),
+        _ => Err(Failure::Broken("the kernel gave no random bytes".into())),
+    }
+}
+
+/// Runs on one thread; what the children do is bounded by their deadlines, and the runtime is not waited for.
+fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Broken(format!("the runtime can't start: {error}")))?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
+}

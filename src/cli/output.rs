@@ -1,0 +1,91 @@
+//! Where text goes: reports to stdout and to the files that were asked for, messages to stderr. stdout carries only what was asked for.
+
+use std::io::{IsTerminal, Write};
+
+use super::arguments::{Colour, Global, Output, ReportFormat, Reports};
+use super::exit::{Exit, Failure};
+use crate::check::Run;
+use crate::report::{self, Format, Style, text};
+
+impl From<ReportFormat> for Format {
+    fn from(format: ReportFormat) -> Self {
+        match format {
+            ReportFormat::Table => Self::Table,
+            ReportFormat::Json => Self::Json,
+            ReportFormat::Junit => Self::Junit,
+        }
+    }
+}
+
+/// How stdout wants to be written to.
+pub(super) fn style(global: &Global) -> Style {
+    let terminal = std::io::stdout().is_terminal();
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let colour = match global.color {
+        Colour::Auto => terminal && wanted && !dumb,
+        Colour::Always => true,
+        Colour::Never => false,
+    };
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let measured = || rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|width| *width > 0);
+    let width = columns.or_else(measured).unwrap_or(100);
+    Style { colour, width, verbose: global.verbose, links: terminal && colour }
+}
+
+/// Writes a finished run everywhere, and says what it came to.
+pub(super) fn finish(run: &Run, reports: &Reports, global: &Global) -> Exit {
+    print(&report::render(reports.format.into(), run, &style(global)));
+    let exit = Exit::from(run.verdict());
+    let plain = Style { verbose: global.verbose, ..Style::default() };
+    let all_written = reports.output.iter().fold(true, |so_far, file| {
+        write_file(file, &report::render(file.format.into(), run, &plain)) && so_far
+    });
+    if all_written || exit == Exit::Incoherent { exit } else { Exit::Failed }
+}
+
+/// Says why a command came to nothing, in every report that was asked for.
+pub(super) fn failed(command: &str, reports: Option<&Reports>, failure: &Failure) -> Exit {
+    say(failure.message());
+    if let Some(reports) = reports {
+        if reports.format != ReportFormat::Table {
+            print(&report::failed_run(reports.format.into(), failure.message(), command));
+        }
+        reports.output.iter().for_each(|file| write_failed(command, file, failure.message()));
+    }
+    failure.exit()
+}
+
+/// Writes one report of a command that came to nothing.
+pub(super) fn write_failed(command: &str, file: &Output, message: &str) {
+    write_file(file, &report::failed_run(file.format.into(), message, command));
+}
+
+fn write_file(file: &Output, content: &str) -> bool {
+    match std::fs::write(&file.file, content) {
+        Ok(()) => true,
+        Err(error) => {
+            say(&format!("{} can't be written: {error}", file.file.display()));
+            false
+        }
+    }
+}
+
+/// Prints to stdout. A reader that went away is no error.
+pub(super) fn print(content: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(content.as_bytes());
+    if !content.is_empty() && !content.ends_with('\n') {
+        let _ = stdout.write_all(b"\n");
+    }
+    let _ = stdout.flush();
+}
+
+/// Says something on stderr, made safe line by line.
+pub(super) fn say(message: &str) {
+    let mut stderr = std::io::stderr().lock();
+    for (index, line) in message.trim_end().lines().enumerate() {
+        let prefix = if index == 0 { "parallax: " } else { "" };
+        let _ = writeln!(stderr, "{prefix}{}", text::plain(line));
+    }
+}

@@ -1,0 +1,26 @@
+//! `parallax probe`: one context's snapshot, by the code path that `doctor` uses for its children.
+
+use super::arguments::{Global, Probe};
+use super::exit::{Exit, Failure};
+use super::{configuration, gather, output};
+use crate::snapshot::Entry;
+
+/// Prints one snapshot. A context that can't be entered is printed too, with the reason, and exits 3.
+pub(super) fn run(arguments: &Probe, global: &Global) -> Result<Exit, Failure> {
+    let configuration = configuration::load(global.config.as_deref()).map_err(|error| Failure::Usage(error.render()))?;
+    let wanted = if let Some(pid) = arguments.pid {
+        gather::Wanted::Pid(pid)
+    } else if let Some(name) = &arguments.container {
+        gather::Wanted::Container(name.clone())
+    } else if let Some(name) = &arguments.service {
+        gather::Wanted::Service(name.clone())
+    } else if let Some(name) = &arguments.user {
+        gather::Wanted::User(name.clone())
+    } else {
+        gather::Wanted::Here
+    };
+    let snapshot = gather::one(&wanted, &configuration)?.without_fingerprints();
+    let text = serde_json::to_string_pretty(&snapshot.to_json()).map_err(|error| Failure::Broken(error.to_string()))?;
+    output::print(&text);
+    Ok(if snapshot.context.entry == Entry::None { Exit::Undetermined } else { Exit::Coherent })
+}

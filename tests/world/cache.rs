@@ -1,0 +1,46 @@
+//! A binary cache's front door: a server that answers `nix-cache-info` on a port of the host.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A server that runs until it is dropped.
+pub struct Cache {
+    pub port: u16,
+    stop: Arc<AtomicBool>,
+}
+
+impl Cache {
+    /// Listens on all addresses of the host.
+    pub fn serve() -> Self {
+        let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let Ok(mut stream) = stream else { continue };
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request);
+                let body = "StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 30\n";
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+            }
+        });
+        Self { port, stop }
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = std::net::TcpStream::connect(("127.0.0.1", self.port));
+    }
+}

@@ -1,0 +1,78 @@
+//! Images, made from trees on this machine: no registry is asked.
+//!
+//! `parallax-world-busybox`: one static busybox and its links. `parallax-world-nix`: the same and this machine's own Nix with the
+//! libraries that it loads. `parallax-world-scratch`: one static binary and nothing else.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::engine;
+
+pub const BUSYBOX: &str = "parallax-world-busybox";
+pub const NIX: &str = "parallax-world-nix";
+pub const SCRATCH: &str = "parallax-world-scratch";
+
+/// Makes all of them.
+pub fn build_all() -> Result<(), String> {
+    let work = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let text = |e: std::io::Error| e.to_string();
+    let busybox = work.path().join("busybox");
+    busybox_tree(&busybox).map_err(text)?;
+    engine::import(&busybox, BUSYBOX)?;
+    nix_on_top(&busybox).map_err(text)?;
+    engine::import(&busybox, NIX)?;
+    let scratch = work.path().join("scratch");
+    std::fs::create_dir_all(&scratch).map_err(text)?;
+    std::fs::copy("/bin/busybox", scratch.join("busybox")).map_err(text)?;
+    engine::import(&scratch, SCRATCH)
+}
+
+fn busybox_tree(tree: &Path) -> std::io::Result<()> {
+    for directory in ["bin", "etc", "tmp", "root", "proc", "sys", "dev", "home/job", "usr/bin", "usr/local/bin", "var"]
+    {
+        std::fs::create_dir_all(tree.join(directory))?;
+    }
+    std::fs::copy("/bin/busybox", tree.join("bin/busybox"))?;
+    for name in [
+        "sh", "sleep", "cat", "ls", "id", "nslookup", "httpd", "nc", "env", "grep", "sed", "awk", "tar", "gzip", "cp",
+        "mkdir", "test", "true",
+    ] {
+        symlink("busybox", tree.join("bin").join(name))?;
+    }
+    std::fs::write(
+        tree.join("etc/passwd"),
+        "root:x:0:0:root:/root:/bin/sh\njob:x:1000:1000:job:/home/job:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+    )?;
+    std::fs::write(tree.join("etc/group"), "root:x:0:\njob:x:1000:\nnogroup:x:65534:\n")?;
+    std::os::unix::fs::chown(tree.join("home/job"), Some(1000), Some(1000))
+}
+
+/// Adds `nix` and what it loads, at the same paths as on this machine.
+fn nix_on_top(tree: &Path) -> std::io::Result<()> {
+    let nix = std::fs::canonicalize("/usr/bin/nix")?;
+    copy_into(tree, &nix)?;
+    let listing = Command::new("ldd").arg(&nix).output()?;
+    let mut libraries = BTreeSet::new();
+    for line in String::from_utf8_lossy(&listing.stdout).lines() {
+        let path = line.split_whitespace().find(|word| word.starts_with('/'));
+        libraries.extend(path.map(PathBuf::from));
+    }
+    for library in libraries {
+        copy_into(tree, &library)?;
+    }
+    for name in ["nix-store", "nix-build", "nix-daemon"] {
+        let _ = symlink("nix", tree.join("usr/bin").join(name));
+    }
+    Ok(())
+}
+
+/// Copies a file to the same path below the tree, its own symbolic links followed.
+fn copy_into(tree: &Path, file: &Path) -> std::io::Result<()> {
+    let inside = tree.join(file.strip_prefix("/").expect("an absolute path"));
+    if let Some(parent) = inside.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::copy(file, inside).map(|_| ())
+}

@@ -1,0 +1,67 @@
+//! Worlds: a real Docker Engine, a real nix-daemon and real containers, looked at by the built binary.
+//!
+//! Where the engine or Nix is missing, each test is reported as ignored, with the reason in its name; with `CI` set it fails.
+//! The worlds share one machine, so they run one after the other.
+
+mod cache;
+mod doctor;
+mod engine;
+mod healthy;
+mod image;
+mod nix;
+mod seeds;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+type World = (&'static str, fn());
+
+const WORLDS: &[World] = &[
+    (
+        "a_job_that_writes_the_hosts_database_beside_the_daemon",
+        seeds::a_job_that_writes_the_hosts_database_beside_the_daemon,
+    ),
+    ("a_root_job_that_silently_takes_its_own_store", seeds::a_root_job_that_silently_takes_its_own_store),
+    ("a_cache_on_loopback_that_only_the_host_serves", seeds::a_cache_on_loopback_that_only_the_host_serves),
+    ("a_bash_from_the_host_in_an_image_without_its_loader", seeds::a_bash_from_the_host_in_an_image_without_its_loader),
+    (
+        "two_access_keys_for_what_the_configuration_calls_one_account",
+        seeds::two_access_keys_for_what_the_configuration_calls_one_account,
+    ),
+    (
+        "a_substituter_that_the_daemon_ignores_from_an_untrusted_user",
+        seeds::a_substituter_that_the_daemon_ignores_from_an_untrusted_user,
+    ),
+    ("a_nix_conf_that_was_edited_after_the_daemon_started", seeds::a_nix_conf_that_was_edited_after_the_daemon_started),
+    ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
+];
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let listing = arguments.list;
+    let missing = if listing { None } else { engine::available().and_then(|()| nix::available()).err() };
+    let in_ci = std::env::var_os("CI").is_some();
+    let trials = WORLDS.iter().map(|(name, world)| trial(name, *world, missing.as_deref(), in_ci)).collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn trial(name: &str, world: fn(), missing: Option<&str>, in_ci: bool) -> Trial {
+    match missing {
+        None => Trial::test(name, move || {
+            std::panic::catch_unwind(world).map_err(|panic| {
+                let text = panic.downcast_ref::<String>().cloned();
+                Failed::from(
+                    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default(),
+                )
+            })
+        }),
+        Some(reason) if in_ci => {
+            let reason = reason.to_owned();
+            Trial::test(name, move || Err(Failed::from(reason)))
+        }
+        Some(reason) => {
+            let name = format!("{name} (skipped: {reason})");
+            Trial::test(name, || Ok(())).with_ignored_flag(true)
+        }
+    }
+}
