@@ -89,7 +89,7 @@ pub fn contexts(
     here: &Here<'_>,
     apart: BTreeMap<Standing, Vec<&Process>>,
     names: &Names<'_>,
-) -> Vec<Result<Context, Refused>> {
+) -> Vec<Result<Context, Box<Refused>>> {
     let mut units: BTreeMap<Standing, (Vec<&Process>, Vec<MountEntry>)> = BTreeMap::new();
     for (standing, processes) in apart {
         let mounts = processes.first().map(|first| mounts(first)).unwrap_or_default();
@@ -113,7 +113,7 @@ fn unit(
     processes: &[&Process],
     mounts: &[MountEntry],
     names: &Names<'_>,
-) -> Vec<Result<Context, Refused>> {
+) -> Vec<Result<Context, Box<Refused>>> {
     let Some(oldest) = processes.first() else { return Vec::new() };
     let mut header = unit_header(here, standing, oldest, mounts, names);
     if let Some(socket) = engine_socket(mounts) {
@@ -144,7 +144,12 @@ fn set(process: &Process) -> Set {
 
 /// The context of one set: its oldest process, or for jobs the youngest that has the job's variables, because what a script exports
 /// shows only in its children.
-fn set_context(here: &Here<'_>, mut header: Header, members: &[&Process], is_main: bool) -> Result<Context, Refused> {
+fn set_context(
+    here: &Here<'_>,
+    mut header: Header,
+    members: &[&Process],
+    is_main: bool,
+) -> Result<Context, Box<Refused>> {
     let job = members.iter().rev().find(|process| procfs::has_ci_variables(process.pid));
     let Some(process) = job.or(members.first()) else { unreachable!("a set has a member") };
     if job.is_some() && header.role.is_none() {

@@ -79,11 +79,16 @@ pub async fn ask(sockets: &[String]) -> Engines {
         }
         match tokio::time::timeout(PATIENCE, containers(socket)).await {
             Ok(Ok(found)) => engines.containers.extend(found.into_iter().map(|named| (named.id.clone(), named))),
-            Ok(Err(error)) => engines.notes.push(format!("{socket} did not list its containers: {error}")),
+            Ok(Err(error)) => engines.notes.push(format!("{socket} did not list its containers: {}", cause(&error))),
             Err(_) => engines.notes.push(format!("{socket} did not answer within {} s", PATIENCE.as_secs())),
         }
     }
     engines
+}
+
+/// The innermost error: the outer ones say that something with a client went wrong.
+fn cause(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error).to_string()
 }
 
 async fn containers(socket: &str) -> Result<Vec<Named>, bollard::errors::Error> {

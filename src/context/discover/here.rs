@@ -87,12 +87,13 @@ impl<'a> Here<'a> {
     }
 
     /// The context that a process represents, or why it cannot be entered.
-    pub fn context(&self, header: Header, process: &Process) -> Result<Context, Refused> {
-        let refused =
-            |header: Header, reason: String| Refused { header: Header { entry: Entry::None, ..header }, reason };
+    pub fn context(&self, header: Header, process: &Process) -> Result<Context, Box<Refused>> {
+        let refused = |header: Header, reason: String| {
+            Box::new(Refused { header: Header { entry: Entry::None, ..header }, reason })
+        };
         let place = match &process.place {
             Ok(place) => place,
-            Err(error) => return Err(refused(header, error.to_string())),
+            Err(error) => return Err(refused(header, self.foreign(process).unwrap_or_else(|| error.to_string()))),
         };
         let take = match self.identity_of(process, place) {
             Ok(take) => take,
@@ -117,11 +118,15 @@ impl<'a> Here<'a> {
         if self.is_privileged() || own_rights && same {
             return None;
         }
-        Some(if process.status.uids[1] == self.uid() {
-            "it is in namespaces of its own, and entering those takes root".to_owned()
-        } else {
-            format!("it runs as uid {}, and taking that on takes root", process.status.uids[1])
-        })
+        let apart = || "it is in namespaces of its own, and entering those takes root".to_owned();
+        Some(self.foreign(process).unwrap_or_else(apart))
+    }
+
+    /// What stands in the way of another user's context when we are not privileged.
+    fn foreign(&self, process: &Process) -> Option<String> {
+        let uid = process.status.uids[1];
+        (!self.is_privileged() && uid != self.uid())
+            .then(|| format!("it runs as uid {uid}, and taking that on takes root"))
     }
 
     /// The identity of a process, numbered as in its own user namespace.

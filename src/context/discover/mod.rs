@@ -99,7 +99,7 @@ pub async fn discover(scope: &Scope) -> Discovered {
     for one in of_users.into_iter().chain(of_services).chain(containers::contexts(&here, apart, &names)) {
         match one {
             Ok(context) => found.contexts.push(context),
-            Err(refused) => found.refused.push(refused),
+            Err(refused) => found.refused.push(*refused),
         }
     }
     make_unique(&mut found);
@@ -158,6 +158,8 @@ fn sort<'a>(here: &Here<'_>, processes: &'a [Process], parents: &BTreeMap<u32, u
         match standing {
             _ if serving.contains(&process.pid) => {}
             Standing::Host if !is_shim(process) => sorted.host.push(process),
+            // What is missing of pid 1 stands in the limits of the host context.
+            Standing::Unreadable if process.pid == 1 => {}
             Standing::Unreadable => sorted.unreadable.push(process),
             Standing::Host => {}
             Standing::Apart(_) if is_shim(process) => {}
@@ -182,7 +184,7 @@ fn service_users(services: &[Instance<'_>], accounts: &Accounts) -> Vec<String> 
     running.map(str::to_owned).chain(services.iter().flat_map(Instance::users)).collect()
 }
 
-fn service_contexts(here: &Here<'_>, services: &[Instance<'_>]) -> Vec<Result<Context, Refused>> {
+fn service_contexts(here: &Here<'_>, services: &[Instance<'_>]) -> Vec<Result<Context, Box<Refused>>> {
     let count = |name: &str| services.iter().filter(|instance| instance.service.name == name).count();
     let context = |instance: &Instance<'_>| {
         let process = instance.process;

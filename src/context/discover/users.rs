@@ -69,7 +69,7 @@ pub fn contexts(
     parents: &BTreeMap<u32, u32>,
     service_users: &[String],
     notes: &mut Vec<String>,
-) -> Vec<Result<Context, Refused>> {
+) -> Vec<Result<Context, Box<Refused>>> {
     let invoker = scope.invoker.name.clone().or_else(|| accounts.name_of(scope.invoker.uid).map(str::to_owned));
     let wanted = ["root".to_owned()].into_iter().chain(invoker).chain(service_users.iter().cloned());
     let mut seen = Vec::new();
@@ -99,7 +99,7 @@ fn context(
     user: &User,
     processes: &[&Process],
     invoked: Option<&BTreeMap<u32, u32>>,
-) -> Result<Context, Refused> {
+) -> Result<Context, Box<Refused>> {
     let mut header = here.header(ContextKind::User, &user.name, None);
     header.user = Some(user.name.clone());
     if user.uid == here.uid() {
@@ -119,7 +119,7 @@ fn context(
     }
     if !here.is_privileged() {
         let reason = format!("it is uid {}, and taking that on takes root", user.uid);
-        return Err(Refused { header: crate::snapshot::Header { entry: Entry::None, ..header }, reason });
+        return Err(Box::new(Refused { header: crate::snapshot::Header { entry: Entry::None, ..header }, reason }));
     }
     let full = if user.uid == 0 { here.own.status.permitted } else { 0 };
     let take = TakeOn {
