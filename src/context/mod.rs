@@ -1,1 +1,83 @@
-//! placeholder
+//! Where to look from: which contexts exist on this host, what represents each one, and which have to do with the deployment chain.
+//!
+//! Reads procfs, passwd and the container engines' API in the parent; enters nothing, judges nothing and changes nothing. What cannot be read is a
+//! note, and what exists but cannot be entered is named with the reason.
+
+pub mod chain;
+pub mod discover;
+
+use std::collections::BTreeMap;
+
+use crate::snapshot::Header;
+use crate::sys::process::NamespaceNumber;
+
+pub use discover::{Discovered, Invoker, Refused, Scope, discover};
+
+/// One context that can be looked at.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Its id, kind and name, and what is known before looking.
+    pub header: Header,
+    /// The process that represents it; [`None`] means our own namespaces and root, and `take` says as whom.
+    pub process: Option<Representative>,
+    /// As whom to look, and what to join.
+    pub take: TakeOn,
+    /// Where its environment comes from.
+    pub environment: EnvironmentSource,
+}
+
+/// The process that represents a context, across the reuse of its pid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Representative {
+    /// Its pid in our own pid namespace.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot (`proc_pid_stat(5)`, field 22).
+    pub start_ticks: u64,
+    /// What it was in when it was found, by the names of `/proc/PID/ns`.
+    pub namespaces: BTreeMap<&'static str, NamespaceNumber>,
+}
+
+/// Where the ids of a context were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdentitySource {
+    /// They are our own.
+    Own,
+    /// From the status of the representative.
+    Process,
+    /// From passwd and group files: the user has no live process.
+    Accounts,
+}
+
+/// What to take on, numbered as in the context's own user namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakeOn {
+    /// Where the ids come from.
+    pub source: IdentitySource,
+    /// Effective user id.
+    pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
+    /// Supplementary groups, sorted.
+    pub groups: Vec<u32>,
+    /// Capability sets as masks (`capabilities(7)`).
+    pub effective: u64,
+    pub permitted: u64,
+    pub bounding: u64,
+    /// Whether its network namespace is not ours.
+    pub join_network: bool,
+    /// Whether its user namespace is not ours.
+    pub join_user: bool,
+    /// What has no number in its user namespace, in words; the number above is then the kernel's stand-in, 65534.
+    pub unmapped: Vec<String>,
+}
+
+/// Where the environment of a context comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnvironmentSource {
+    /// `/proc/PID/environ` of the representative.
+    Process,
+    /// Our own environment.
+    Own,
+    /// It has none: a user without a live process.
+    None,
+}

@@ -1,0 +1,161 @@
+//! What container engines say over their API: names, images and labels of the running containers.
+//!
+//! The API only adds to what procfs shows; a socket that is not there is no source, one that refuses or does not answer in time is a note.
+//! Of the labels only those of GitLab Runner and Compose are kept. A socket that belongs to neither root nor ourselves is not asked: it could
+//! answer without end.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+use bollard::query_parameters::ListContainersOptions;
+use bollard::{ClientVersion, Docker};
+
+/// How long one engine may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Most containers that are taken from one engine.
+const CAP: usize = 20_000;
+/// The sockets that engines have by default.
+pub const DEFAULT_SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/podman/podman.sock"];
+/// Prefixes of the labels that are kept.
+const LABELS: [&str; 2] = ["com.gitlab.", "com.docker.compose."];
+/// The type of a container that GitLab Runner made (`executors/docker/internal/labels/labels.go`).
+const ROLE_LABEL: &str = "com.gitlab.gitlab-runner.type";
+
+/// One container, as its engine names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Without the leading slash.
+    pub name: String,
+    pub image: Option<String>,
+    /// Those of GitLab Runner and Compose.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Named {
+    /// `job`, `helper` or `service`, where GitLab Runner labelled it.
+    pub fn role(&self) -> Option<&'static str> {
+        match self.labels.get(ROLE_LABEL)?.as_str() {
+            "build" => Some("job"),
+            "predefined" => Some("helper"),
+            "service" => Some("service"),
+            _ => None,
+        }
+    }
+}
+
+/// What all engines said.
+#[derive(Debug, Default)]
+pub struct Engines {
+    /// The containers, by id.
+    pub containers: BTreeMap<String, Named>,
+    /// Sources that could not be read.
+    pub notes: Vec<String>,
+}
+
+/// Asks the engines at these sockets, one after the other; those that are the same socket once.
+pub async fn ask(sockets: &[String]) -> Engines {
+    let mut engines = Engines::default();
+    let mut asked = Vec::new();
+    for socket in sockets {
+        let metadata = match std::fs::metadata(socket) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                engines.notes.push(format!("{socket} could not be looked at ({})", error.kind()));
+                continue;
+            }
+        };
+        let identity = (metadata.dev(), metadata.ino());
+        if asked.contains(&identity) {
+            continue;
+        }
+        asked.push(identity);
+        if metadata.uid() != 0 && metadata.uid() != rustix::process::geteuid().as_raw() {
+            engines.notes.push(format!("{socket} belongs to uid {}: not asked for names", metadata.uid()));
+            continue;
+        }
+        match tokio::time::timeout(PATIENCE, containers(socket)).await {
+            Ok(Ok(found)) => engines.containers.extend(found.into_iter().map(|named| (named.id.clone(), named))),
+            Ok(Err(error)) => engines.notes.push(format!("{socket} did not list its containers: {}", cause(&error))),
+            Err(_) => engines.notes.push(format!("{socket} did not answer within {} s", PATIENCE.as_secs())),
+        }
+    }
+    engines
+}
+
+/// The innermost error: the outer ones say that something with a client went wrong.
+fn cause(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error).to_string()
+}
+
+async fn containers(socket: &str) -> Result<Vec<Named>, bollard::errors::Error> {
+    // Engines refuse versions that they do not know yet or no more; these two are known to all since Docker 20.10.
+    let versions =
+        [(1, 41), (1, 44)].map(|(major_version, minor_version)| ClientVersion { major_version, minor_version });
+    let [old, new] = &versions;
+    let summaries = match list(socket, old).await {
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 400, .. }) => list(socket, new).await?,
+        answer => answer?,
+    };
+    Ok(summaries.into_iter().take(CAP).filter_map(named).collect())
+}
+
+async fn list(
+    socket: &str,
+    version: &ClientVersion,
+) -> Result<Vec<bollard::models::ContainerSummary>, bollard::errors::Error> {
+    let engine = Docker::connect_with_unix(socket, PATIENCE.as_secs(), version)?;
+    engine.list_containers(None::<ListContainersOptions>).await
+}
+
+fn named(summary: bollard::models::ContainerSummary) -> Option<Named> {
+    let id = summary.id.filter(|id| crate::formats::cgroup::is_container_id(id))?;
+    let name = summary.names.unwrap_or_default().into_iter().next();
+    let name = name.map(|name| name.trim_start_matches('/').to_owned()).filter(|name| !name.is_empty());
+    let labels = summary.labels.unwrap_or_default().into_iter();
+    Some(Named {
+        name: name.unwrap_or_else(|| id.chars().take(12).collect()),
+        image: summary.image,
+        labels: labels.filter(|(key, _)| LABELS.iter().any(|prefix| key.starts_with(prefix))).collect(),
+        id,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ask, named};
+    use bollard::models::ContainerSummary;
+
+    #[test]
+    fn only_the_labels_of_the_runner_and_of_compose_are_kept() {
+        let labels =
+            [("com.gitlab.gitlab-runner.type", "build"), ("token", "secret"), ("com.docker.compose.service", "db")];
+        let summary = ContainerSummary {
+            id: Some("a".repeat(64)),
+            names: Some(vec!["/web".into()]),
+            labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            ..ContainerSummary::default()
+        };
+        let named = named(summary).expect("a container");
+        assert_eq!((named.name.as_str(), named.role(), named.labels.len()), ("web", Some("job"), 2));
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_never_answers_is_a_note_and_no_hang() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("docker.sock");
+        let _silent = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+        let begun = std::time::Instant::now();
+        let engines = ask(&[path.to_string_lossy().into_owned()]).await;
+        assert!(begun.elapsed().as_secs() < 5);
+        assert!(engines.notes[0].contains("did not"), "{:?}", engines.notes);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_not_there_is_no_source_and_no_note() {
+        assert!(ask(&["/nonexistent/docker.sock".into()]).await.notes.is_empty());
+    }
+}

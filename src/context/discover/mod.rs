@@ -1,0 +1,224 @@
+//! Discovery: from procfs to the list of contexts. Starts from the processes, so that it sees whatever made the namespaces; the engines' API adds names.
+//!
+//! A source that cannot be read is reported and never ends the run.
+
+pub mod docker;
+pub mod listeners;
+pub mod procfs;
+pub mod services;
+
+mod containers;
+mod here;
+mod users;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Context, EnvironmentSource};
+use crate::formats::cgroup::Owner;
+use crate::snapshot::{ContextKind, Entry, Header};
+use containers::{Names, Standing, is_shim, standing};
+use here::Here;
+use procfs::Process;
+use services::Instance;
+use users::Accounts;
+
+/// What to look for, beside what every host has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Users that the configuration names.
+    pub users: Vec<String>,
+    /// Who called parallax.
+    pub invoker: Invoker,
+    /// The invoker's `DOCKER_HOST`, where it is set; only `unix://` is asked.
+    pub docker_host: Option<String>,
+}
+
+/// Who called parallax: `SUDO_UID` and `SUDO_USER` behind sudo, else our own real uid.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Invoker {
+    pub uid: u32,
+    /// Its name, where that is known; else passwd is asked.
+    pub name: Option<String>,
+}
+
+/// Everything that was found.
+#[derive(Debug, Clone, Default)]
+pub struct Discovered {
+    /// Contexts that can be looked at: host, users, services, containers, builds. Their ids are unique.
+    pub contexts: Vec<Context>,
+    /// Contexts that exist and cannot be entered. Ids are unique among these and those above.
+    pub refused: Vec<Refused>,
+    /// Sources that could not be read, in whole sentences for a person.
+    pub notes: Vec<String>,
+}
+
+/// A context that exists and cannot be entered.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Its id, kind and name; its entry is `none`.
+    pub header: Header,
+    /// Why not, in words.
+    pub reason: String,
+}
+
+/// Finds the contexts of this host.
+pub async fn discover(scope: &Scope) -> Discovered {
+    let mut found = Discovered::default();
+    let processes = match procfs::read() {
+        Ok(processes) => processes,
+        Err(error) => {
+            found.notes.push(format!("no context was found, for procfs could not be read: {error}"));
+            return found;
+        }
+    };
+    let here = match Here::new(&processes.own) {
+        Ok(here) => here,
+        Err(error) => {
+            found.notes.push(format!("no context was found, for our own namespaces could not be read: {error}"));
+            return found;
+        }
+    };
+    let engines = docker::ask(&sockets(scope)).await;
+    found.notes.extend(engines.notes);
+    let accounts = Accounts::read(&mut found.notes);
+    found.contexts.push(host(&here));
+    let sorted = sort(&here, &processes.others, &processes.parents);
+    found.notes.extend(unreadable_note(&sorted.unreadable));
+    let service_users = service_users(&sorted.services, &accounts);
+    let of_users =
+        users::contexts(&here, scope, &accounts, &sorted.host, &processes.parents, &service_users, &mut found.notes);
+    let units = unit_starts(&processes.others);
+    let builders = accounts.members("nixbld");
+    let names = Names { engines: &engines.containers, units: &units, builders: &builders };
+    let mut apart = sorted.apart;
+    // A build without a sandbox stands in the host's namespaces and shows by its user alone.
+    for process in sorted.host.iter().filter(|process| builders.contains(&process.status.uids[1])) {
+        apart.entry(Standing::Machine(format!("nixbld-{}", process.status.uids[1]))).or_default().push(process);
+    }
+    let of_services = service_contexts(&here, &sorted.services);
+    for one in of_users.into_iter().chain(of_services).chain(containers::contexts(&here, apart, &names)) {
+        match one {
+            Ok(context) => found.contexts.push(context),
+            Err(refused) => found.refused.push(*refused),
+        }
+    }
+    make_unique(&mut found);
+    found
+}
+
+fn sockets(scope: &Scope) -> Vec<String> {
+    let given = scope.docker_host.as_deref().and_then(|host| host.strip_prefix("unix://"));
+    docker::DEFAULT_SOCKETS.into_iter().chain(given).map(str::to_owned).collect()
+}
+
+fn host(here: &Here<'_>) -> Context {
+    let mut header = here.header(ContextKind::Host, "", None);
+    header.entry = Entry::Native;
+    let init = crate::sys::process::ProcessDirectory::open(1);
+    let differing = |name: &&&str| -> bool {
+        let theirs = init.as_ref().ok().and_then(|init| init.namespace(name).ok());
+        theirs.is_some() && theirs != here.place.namespace(name)
+    };
+    let mine = "the host context is the namespaces that parallax runs in";
+    match init.as_ref().map_err(Clone::clone).and_then(|init| init.namespace("mnt")) {
+        Err(error) => header.limits.push(format!("{mine}: those of pid 1 could not be read ({error})")),
+        Ok(_) => {
+            let differing: Vec<&str> = ["mnt", "net", "user"].iter().filter(differing).copied().collect();
+            if !differing.is_empty() {
+                header.limits.push(format!("{mine}, and pid 1 has another {}", differing.join(", ")));
+            }
+        }
+    }
+    Context { header, process: None, take: here.own_identity(), environment: EnvironmentSource::Own }
+}
+
+/// The processes by what they are.
+struct Sorted<'a> {
+    /// In the host's namespaces and no known service.
+    host: Vec<&'a Process>,
+    services: Vec<Instance<'a>>,
+    apart: BTreeMap<Standing, Vec<&'a Process>>,
+    unreadable: Vec<&'a Process>,
+}
+
+fn sort<'a>(here: &Here<'_>, processes: &'a [Process], parents: &BTreeMap<u32, u32>) -> Sorted<'a> {
+    let stands: Vec<(&Process, Standing)> =
+        processes.iter().map(|process| (process, standing(here, process))).collect();
+    let may_serve = |(process, standing): &&(&'a Process, Standing)| match (standing, &process.place) {
+        (Standing::Apart(_), Ok(place)) => {
+            place.root == here.place.root && place.shares(here.place, "user") && place.shares(here.place, "pid")
+        }
+        (standing, _) => matches!(standing, Standing::Host | Standing::Unreadable),
+    };
+    let candidates: Vec<&Process> = stands.iter().filter(may_serve).map(|(process, _)| *process).collect();
+    let services = services::instances(&candidates, parents);
+    let serving: BTreeSet<u32> = services.iter().flat_map(|instance| instance.pids.iter().copied()).collect();
+    let mut sorted = Sorted { host: Vec::new(), services, apart: BTreeMap::new(), unreadable: Vec::new() };
+    for (process, standing) in stands {
+        match standing {
+            _ if serving.contains(&process.pid) => {}
+            Standing::Host if !is_shim(process) => sorted.host.push(process),
+            // What is missing of pid 1 stands in the limits of the host context.
+            Standing::Unreadable if process.pid == 1 => {}
+            Standing::Unreadable => sorted.unreadable.push(process),
+            Standing::Host => {}
+            Standing::Apart(_) if is_shim(process) => {}
+            Standing::Apart(_) | Standing::Container(_) | Standing::Machine(_) => {
+                sorted.apart.entry(standing).or_default().push(process);
+            }
+        }
+    }
+    sorted
+}
+
+fn unreadable_note(unreadable: &[&Process]) -> Option<String> {
+    let first = unreadable.first()?;
+    let error = first.place.as_ref().err()?;
+    let count = unreadable.len();
+    let which = if count == 1 { "one process".to_owned() } else { format!("{count} processes") };
+    Some(format!("{which} could not be looked into, so contexts may be missing: pid {} ({error})", first.pid))
+}
+
+fn service_users(services: &[Instance<'_>], accounts: &Accounts) -> Vec<String> {
+    let running = services.iter().filter_map(|instance| accounts.name_of(instance.process.status.uids[1]));
+    running.map(str::to_owned).chain(services.iter().flat_map(Instance::users)).collect()
+}
+
+fn service_contexts(here: &Here<'_>, services: &[Instance<'_>]) -> Vec<Result<Context, Box<Refused>>> {
+    let count = |name: &str| services.iter().filter(|instance| instance.service.name == name).count();
+    let context = |instance: &Instance<'_>| {
+        let process = instance.process;
+        let name = &instance.service.name;
+        let full = if count(name) == 1 { name.clone() } else { format!("{name}@{}", process.start_ticks) };
+        let mut header = here.header(ContextKind::Service, &full, Some(process));
+        header.service = Some(name.clone());
+        here.context(header, process)
+    };
+    services.iter().map(context).collect()
+}
+
+/// The start of the oldest process of each systemd unit.
+fn unit_starts(processes: &[Process]) -> BTreeMap<String, u64> {
+    let mut starts = BTreeMap::new();
+    for process in processes {
+        if let Some(Owner::Unit(unit)) = &process.owner {
+            starts.entry(unit.clone()).or_insert(process.start_ticks);
+        }
+    }
+    starts
+}
+
+/// Two containers of two engines can have one name, and two users of one container can differ in their rights alone: the later ones get a number.
+fn make_unique(found: &mut Discovered) {
+    let mut taken = BTreeSet::new();
+    let headers = found.contexts.iter_mut().map(|context| &mut context.header);
+    for header in headers.chain(found.refused.iter_mut().map(|refused| &mut refused.header)) {
+        let base = header.id.clone();
+        let mut number = 1_u32;
+        while !taken.insert(header.id.clone()) {
+            number += 1;
+            header.id = format!("{base}~{number}");
+            header.name.clone_from(&header.id);
+        }
+    }
+}
