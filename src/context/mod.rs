@@ -5,6 +5,7 @@
 
 pub mod chain;
 pub mod discover;
+pub mod enter;
 
 use std::collections::BTreeMap;
 

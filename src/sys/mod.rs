@@ -3,7 +3,12 @@
 //! Everything here reads; nothing writes, creates or signals, but for what entering a context needs of our own process.
 //! Imports nothing else of ours and knows no fact, check or report.
 
+pub mod credentials;
+pub mod entry;
+pub mod jail;
+pub mod namespaces;
 pub mod process;
 pub mod root;
+pub mod seccomp;
 
 pub use root::{Access, Kind, LookError, Root, Seen};

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::root::{LookError, refused};
 
@@ -45,7 +46,7 @@ pub struct ProcessTexts {
 pub type Text = Result<Vec<u8>, LookError>;
 
 /// Device and inode of a namespace (`namespaces(7)`), as `stat(2)` of its link says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NamespaceNumber {
     pub device: u64,
     pub inode: u64,
@@ -74,19 +75,7 @@ impl ProcessDirectory {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let file =
             rustix::fs::openat(&self.directory, name, flags, Mode::empty()).map_err(|errno| refused(&path, errno))?;
-        let mut bytes = Vec::new();
-        let mut chunk = vec![0; 16 * 1024];
-        loop {
-            match rustix::io::read(&file, &mut chunk) {
-                Ok(0) => return Ok(bytes),
-                Ok(count) => bytes.extend_from_slice(chunk.get(..count).unwrap_or_default()),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(refused(&path, errno)),
-            }
-            if bytes.len() > CAP {
-                return Err(LookError::TooLong { path, cap: CAP });
-            }
-        }
+        contents(&file, path)
     }
 
     /// Where one of its links points.
@@ -138,6 +127,29 @@ impl ProcessDirectory {
             udp6: self.text("net/udp6"),
             if_inet6: self.text("net/if_inet6"),
             namespaces: NAMESPACES.map(|name| (name, self.namespace(name))).into(),
+        }
+    }
+}
+
+/// Reads one text of procfs that belongs to no process, such as `/proc/locks`.
+pub fn text_at(path: &str) -> Text {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| refused(path, errno))?;
+    contents(&file, path.to_owned())
+}
+
+fn contents(file: &OwnedFd, path: String) -> Text {
+    let mut bytes = Vec::new();
+    let mut chunk = vec![0; 16 * 1024];
+    loop {
+        match rustix::io::read(file, &mut chunk) {
+            Ok(0) => return Ok(bytes),
+            Ok(count) => bytes.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(refused(&path, errno)),
+        }
+        if bytes.len() > CAP {
+            return Err(LookError::TooLong { path, cap: CAP });
         }
     }
 }

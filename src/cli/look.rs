@@ -1,0 +1,102 @@
+//! The child: enters one context, runs the probes one by one, and streams what they saw. Started by parallax itself, never by a person.
+//!
+//! Reads one request from standard input, writes records to standard output. It must stay single-threaded until it is inside.
+
+use std::io::{Write, stderr, stdin, stdout};
+use std::process::ExitCode;
+
+use crate::context::enter::{EnvironmentSource, Incoming, Record, Request, Resume};
+use crate::probe::environment::Environment;
+use crate::probe::{Target, Wishes, reason};
+use crate::snapshot::endpoint::NamedEndpoint;
+use crate::snapshot::facts::Facts;
+use crate::snapshot::{Fact, Reason};
+use crate::sys::entry::{self, EntryError, Inside};
+
+/// What was seen so far; a probe may build on what an earlier one saw.
+struct Sight {
+    facts: Facts,
+    endpoints: Vec<NamedEndpoint>,
+}
+
+/// One family: its name among the facts, and the probe that looks at it.
+type Family = (&'static str, fn(&Target, &mut Sight));
+
+/// All families, in the order in which they are looked at.
+const FAMILIES: &[Family] = &[];
+
+/// Runs the child.
+pub fn run() -> ExitCode {
+    quiet_panics();
+    match look() {
+        Ok(()) => ExitCode::SUCCESS,
+        // The parent is gone or has closed its end; there is nobody to tell.
+        Err(_) => ExitCode::from(70),
+    }
+}
+
+/// A panic's message may quote the bytes that a parser stumbled over; only the place is told.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        // Standard error may be closed; the exit status still tells.
+        let _ = writeln!(stderr(), "panicked at {place}");
+    }));
+}
+
+fn look() -> std::io::Result<()> {
+    let Incoming { request, resume } = Incoming::read(stdin().lock())?;
+    let output = stdout();
+    let wishes: Wishes = match serde_json::from_value(request.wishes.clone()) {
+        Ok(wishes) => wishes,
+        Err(error) => return Record::Failed(Reason::NotEntered { why: format!("wishes: {error}") }).write(output),
+    };
+    let inside = match entry::enter(&request.plan) {
+        Ok(inside) => inside,
+        Err(EntryError::Vanished) => return Record::Failed(Reason::Vanished).write(output),
+        Err(error) => return Record::Failed(Reason::NotEntered { why: error.to_string() }).write(output),
+    };
+    Record::Entered { limits: inside.limits.clone() }.write(&output)?;
+    let environment = environment(&request, &inside);
+    let target = Target {
+        root: &inside.root,
+        boot: &request.boot,
+        process: &inside.texts,
+        live: request.live,
+        environment: &environment,
+        wishes: &wishes,
+        key: request.key.as_deref(),
+        locks: &inside.locks,
+        incomplete: &inside.incomplete,
+    };
+    observe(&target, resume, &output)?;
+    Record::Done.write(&output)
+}
+
+fn environment(request: &Request, inside: &Inside) -> Fact<Environment> {
+    match &request.environment {
+        EnvironmentSource::OfProcess => match &inside.texts.environ {
+            Ok(text) => Fact::Present(Environment::parse(text)),
+            Err(error) => Fact::Unobserved(reason(error.clone())),
+        },
+        EnvironmentSource::HandedOver(bytes) => Fact::Present(Environment::parse(bytes.expose())),
+        EnvironmentSource::Unobserved => Fact::Unobserved(Reason::NoProcess),
+    }
+}
+
+/// Runs what an earlier child has not finished, each family announced before it begins.
+fn observe(target: &Target, mut resume: Resume, output: &std::io::Stdout) -> std::io::Result<()> {
+    let mut sight = Sight { facts: resume.assemble(None), endpoints: resume.endpoints.clone() };
+    let left_out = |name: &str| resume.known.contains_key(name) || resume.given_up.contains_key(name);
+    for (name, probe) in FAMILIES.iter().filter(|(name, _)| !left_out(name)) {
+        Record::Begin((*name).to_owned()).write(output)?;
+        let named = sight.endpoints.clone();
+        probe(target, &mut sight);
+        if sight.endpoints != named {
+            Record::Endpoints(sight.endpoints.clone()).write(output)?;
+        }
+        let facts = serde_json::to_value(&sight.facts)?.get(*name).cloned().unwrap_or_default();
+        Record::Family { name: (*name).to_owned(), facts }.write(output)?;
+    }
+    Ok(())
+}
