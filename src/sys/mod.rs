@@ -3,6 +3,7 @@
 //! Everything here reads; nothing writes, creates or signals, but for what entering a context needs of our own process.
 //! Imports nothing else of ours and knows no fact, check or report.
 
+pub mod kernel;
 pub mod process;
 pub mod root;
 
