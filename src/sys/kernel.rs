@@ -41,9 +41,10 @@ pub fn release() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }
 
-/// Clock ticks per second, the unit of times in `proc_pid_stat(5)`.
-pub fn ticks_per_second() -> u64 {
-    rustix::param::clock_ticks_per_second()
+/// Clock ticks per second, the unit of times in `proc_pid_stat(5)`; `None` where libc does not say.
+pub fn ticks_per_second() -> Option<u64> {
+    let ticks = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten()?;
+    u64::try_from(ticks).ok().filter(|ticks| *ticks > 0)
 }
 
 /// When the kernel was booted, in milliseconds since 1970 by the present wall clock; suspended time counts (`CLOCK_BOOTTIME`).
