@@ -6,4 +6,5 @@ pub mod elf;
 pub mod ld_cache;
 pub mod mountinfo;
 pub mod package_lists;
+pub mod passwd;
 pub mod script;
