@@ -2,9 +2,13 @@
 //! Everything here may be hostile; every parser is total, bounded and fuzzed.
 
 pub mod binfmt;
+pub mod cgroup;
 pub mod elf;
+pub mod id_map;
 pub mod ld_cache;
 pub mod mountinfo;
 pub mod package_lists;
 pub mod passwd;
 pub mod script;
+pub mod stat;
+pub mod status;
