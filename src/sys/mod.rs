@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod entry;
 pub mod jail;
 pub mod namespaces;
+pub mod kernel;
 pub mod process;
 pub mod root;
 pub mod seccomp;

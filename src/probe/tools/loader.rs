@@ -1,0 +1,351 @@
+//! What the dynamic loader does between `execve(2)` and the program's first instruction: finds each needed library, and in it each
+//! needed symbol version (`ld.so(8)`; glibc `elf/dl-load.c`, `elf/dl-version.c`; musl `ldso/dynlink.c`).
+//!
+//! Says that a library is missing only where every place that the loader searches was looked at. Symbols are not compared.
+
+use super::Scene;
+use super::start::Start;
+use crate::formats::elf::{Dynamic, Elf, ElfError};
+use crate::formats::ld_cache;
+use crate::probe::reason;
+use crate::snapshot::{Fact, Reason};
+use crate::sys::{Kind, LookError};
+
+/// Most libraries of one program.
+const LIBRARIES: usize = 512;
+/// The longest cache that is read.
+const CACHE: usize = 8 << 20;
+/// Where loaders of distributions search when nothing else is said. The union of what glibc was built for anywhere: a library
+/// that lies in one of them is not called missing.
+const SYSTEM: &[&str] = &["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/lib32", "/usr/lib32", "/libx32", "/usr/libx32"];
+/// musl's default (`ldso/dynlink.c`).
+const MUSL: &[&str] = &["/lib", "/usr/local/lib", "/usr/lib"];
+
+/// Which loader it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flavour {
+    Glibc,
+    Musl,
+    Other,
+}
+
+/// The loader of a program.
+pub(super) struct Loader {
+    pub(super) flavour: Flavour,
+    /// Its path without links.
+    pub(super) real: String,
+}
+
+impl Loader {
+    /// What stands at the interpreter's path.
+    pub(super) fn at(scene: &Scene<'_>, interpreter: &str) -> Result<Self, LookError> {
+        let real = scene.target.root.resolve(interpreter)?;
+        let name = real.rsplit('/').next().unwrap_or_default();
+        let glibc = || match scene.libraries.read(scene.target.root, interpreter).as_ref() {
+            Ok(Elf { dynamic: Some(dynamic), .. }) => {
+                dynamic.versions_defined.iter().any(|version| version == "GLIBC_PRIVATE")
+            }
+            _ => false,
+        };
+        let flavour = if name.starts_with("ld-musl-") || name == "libc.so" || name.starts_with("libc.musl-") {
+            Flavour::Musl
+        } else if glibc() {
+            Flavour::Glibc
+        } else {
+            Flavour::Other
+        };
+        Ok(Self { flavour, real })
+    }
+}
+
+/// A search for the libraries of one program.
+struct Search<'a> {
+    scene: &'a Scene<'a>,
+    program: &'a Elf,
+    /// LD_LIBRARY_PATH, then where the loader searches at last; the object's own paths come around the first.
+    environment: Vec<String>,
+    system: Vec<String>,
+    cache: Vec<(String, String)>,
+    /// Why a library may lie where we did not look.
+    open: Option<Reason>,
+}
+
+/// One library that is loaded.
+struct Loaded {
+    name: String,
+    path: String,
+    object: super::libraries::Read,
+}
+
+/// Whether the loader gets through.
+pub(super) fn observe(scene: &Scene<'_>, path: &str, program: &Elf, interpreter: &str) -> Start {
+    let loader = match Loader::at(scene, interpreter) {
+        Ok(loader) => loader,
+        Err(error) => return Start::Unsure(reason(error)),
+    };
+    if loader.real.contains("-stub-ld") {
+        return Start::No(format!(
+            "its loader {interpreter} is a stub that only says it can't run programs of other distributions"
+        ));
+    }
+    let Some(dynamic) = &program.dynamic else { return Start::Yes };
+    if loader.flavour == Flavour::Other {
+        return Start::Unsure(Reason::NotEmulated { what: format!("the loader {}", loader.real) });
+    }
+    Search::new(scene, path, program, &loader).run(path, dynamic, loader.flavour)
+}
+
+/// The libc that programs with this loader get.
+pub(super) fn libc(scene: &Scene<'_>, path: &str, program: &Elf, loader: &Loader) -> Option<super::libraries::Read> {
+    let search = Search::new(scene, path, program, loader);
+    let nothing = Dynamic::default();
+    search.find("libc.so.6", path, program.dynamic.as_ref().unwrap_or(&nothing)).map(|loaded| loaded.object)
+}
+
+impl<'a> Search<'a> {
+    fn new(scene: &'a Scene<'a>, path: &str, program: &'a Elf, loader: &Loader) -> Self {
+        let own = directory_of(&loader.real).to_owned();
+        let mut search =
+            Self { scene, program, environment: Vec::new(), system: vec![own], cache: Vec::new(), open: None };
+        search.environment(path);
+        if loader.flavour == Flavour::Musl {
+            search.musl(&loader.real);
+        } else if !loader.real.starts_with("/nix/store/") {
+            // glibc in the Nix store searches beside itself and its own, empty, cache.
+            search.distribution(&loader.real);
+        }
+        search
+    }
+
+    fn environment(&mut self, path: &str) {
+        // A set-id program ignores it; whether the id changes anything is not worked out: then it is not used against it.
+        let set_id = self.scene.target.root.look(path).is_ok_and(|seen| seen.mode & 0o6000 != 0);
+        match self.scene.target.variable("LD_LIBRARY_PATH") {
+            Fact::Present(text) if set_id || text.is_empty() => {}
+            Fact::Present(text) => {
+                let directories = text.split([':', ';']).map(str::to_owned);
+                self.environment.extend(directories);
+            }
+            Fact::Absent => {}
+            Fact::Unobserved(reason) => self.open = Some(reason),
+        }
+    }
+
+    fn distribution(&mut self, loader: &str) {
+        let root = self.scene.target.root;
+        if !["/lib", "/usr/lib"].iter().any(|place| loader.starts_with(place)) {
+            self.open = Some(Reason::NotEmulated { what: format!("where the loader {loader} searches") });
+        }
+        for base in ["/lib", "/usr/lib"] {
+            // Debian's multiarch directories, such as /lib/x86_64-linux-gnu.
+            if let Ok((names, _)) = root.list(base, 10_000) {
+                let multiarch = names.iter().filter(|name| name.contains("-linux-gnu"));
+                self.system.extend(multiarch.map(|name| format!("{base}/{name}")));
+            }
+        }
+        self.system.extend(SYSTEM.iter().map(|place| (*place).to_owned()));
+        match root.read("/etc/ld.so.cache", CACHE) {
+            Ok(bytes) => match ld_cache::parse(&bytes) {
+                Some(cache) => self.cache = cache,
+                None => {
+                    let detail = "not a cache of a known format".to_owned();
+                    self.open = Some(Reason::Malformed { path: "/etc/ld.so.cache".into(), line: None, detail });
+                }
+            },
+            Err(LookError::NotFound { .. }) => {}
+            Err(error) => self.open = Some(reason(error)),
+        }
+    }
+
+    fn musl(&mut self, loader: &str) {
+        let name = loader.rsplit('/').next().unwrap_or_default();
+        let machine = name.strip_prefix("ld-musl-").and_then(|name| name.split('.').next());
+        let file = machine.map(|machine| format!("/etc/ld-musl-{machine}.path"));
+        let listed = file.map(|file| self.scene.target.root.read(&file, CACHE));
+        match listed {
+            Some(Ok(text)) => {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                self.system.extend(text.split([':', '\n']).filter(|place| !place.is_empty()).map(str::to_owned));
+            }
+            None | Some(Err(LookError::NotFound { .. })) => {
+                self.system.extend(MUSL.iter().map(|place| (*place).to_owned()))
+            }
+            Some(Err(error)) => self.open = Some(reason(error)),
+        }
+    }
+
+    fn run(&self, path: &str, dynamic: &Dynamic, flavour: Flavour) -> Start {
+        let mut loaded: Vec<Loaded> = Vec::new();
+        let mut unsure = None;
+        let mut next = 0;
+        let (mut who, mut asks) = (path.to_owned(), dynamic.clone());
+        loop {
+            for name in &asks.needed {
+                if known(&loaded, name).is_some() || (flavour == Flavour::Musl && is_musl_itself(name)) {
+                    continue;
+                }
+                match self.find(name, &who, &asks) {
+                    Some(library) => loaded.push(library),
+                    None => match self.unseen(&asks) {
+                        Some(reason) => unsure = Some(reason),
+                        None if who == path => return Start::No(format!("needs {name}, which is not in this root")),
+                        None => {
+                            return Start::No(format!("needs {who}, which needs {name}, which is not in this root"));
+                        }
+                    },
+                }
+                if loaded.len() > LIBRARIES {
+                    return Start::Unsure(Reason::Truncated {
+                        at: LIBRARIES as u64,
+                        what: format!("the libraries of {path}"),
+                    });
+                }
+            }
+            if flavour == Flavour::Glibc
+                && let Some(obstacle) = version_gap(&asks, &loaded)
+            {
+                return Start::No(if who == path { obstacle } else { format!("needs {who}, which {obstacle}") });
+            }
+            let Some(library) = loaded.get(next) else { break };
+            next += 1;
+            who = library.path.clone();
+            match library.object.as_ref() {
+                Ok(elf) => asks = elf.dynamic.clone().unwrap_or_default(),
+                Err(_) => asks = Dynamic::default(),
+            }
+        }
+        unsure.map_or(Start::Yes, Start::Unsure)
+    }
+
+    /// Why a library that was not found may be there all the same.
+    fn unseen(&self, asks: &Dynamic) -> Option<Reason> {
+        let own =
+            [&asks.rpath, &asks.runpath, &self.program.dynamic.as_ref().and_then(|dynamic| dynamic.rpath.clone())];
+        let token = own.into_iter().flatten().flat_map(|paths| paths.split(':')).find(|path| is_relative(path));
+        let token =
+            token.map(str::to_owned).or_else(|| self.environment.iter().find(|path| is_relative(path)).cloned());
+        self.open.clone().or(token.map(|what| Reason::NotEmulated { what: format!("the library path {what}") }))
+    }
+
+    /// The first file of that name that is of the program's machine.
+    fn find(&self, name: &str, who: &str, asks: &Dynamic) -> Option<Loaded> {
+        let origin = directory_of(who);
+        if name.contains('/') {
+            return self.library(name, name.replace("$ORIGIN", origin));
+        }
+        let split = |paths: &Option<String>| -> Vec<String> {
+            let paths = paths.as_deref().unwrap_or_default().split(':').filter(|path| !path.is_empty());
+            paths.map(|path| path.replace("${ORIGIN}", origin).replace("$ORIGIN", origin)).collect()
+        };
+        let inherited = self.program.dynamic.as_ref().filter(|dynamic| dynamic.runpath.is_none());
+        let rpath = if asks.runpath.is_some() { Vec::new() } else { split(&asks.rpath) };
+        let inherited = inherited.map_or_else(Vec::new, |dynamic| split(&dynamic.rpath));
+        let runpath = split(&asks.runpath);
+        let own = rpath
+            .iter()
+            .chain(&inherited)
+            .chain(&self.environment)
+            .chain(&runpath)
+            .filter(|path| path.starts_with('/'));
+        let cached = self.cache.iter().filter(|(key, _)| key == name).map(|(_, path)| path.clone());
+        let places = own.map(|place| format!("{place}/{name}")).chain(cached);
+        let places = places.chain(self.system.iter().map(|place| format!("{place}/{name}")));
+        for place in places {
+            if let Some(found) = self.library(name, place) {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    fn library(&self, name: &str, path: String) -> Option<Loaded> {
+        let root = self.scene.target.root;
+        if root.look(&path).ok()?.kind != Kind::File {
+            return None;
+        }
+        let object = self.scene.libraries.read(root, &path);
+        let fits = match object.as_ref() {
+            Ok(elf) => elf.class == self.program.class && elf.machine == self.program.machine,
+            // It is there; that we can't read it does not make it missing.
+            Err(ElfError::Read(_) | ElfError::Dynamic(_)) => true,
+            Err(ElfError::NotElf | ElfError::Refused(_)) => false,
+        };
+        fits.then(|| Loaded { name: name.to_owned(), path, object })
+    }
+}
+
+fn directory_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("/", |(directory, _)| if directory.is_empty() { "/" } else { directory })
+}
+
+/// Whether a library path leads somewhere that depends on the working directory or on the loader's own variables.
+fn is_relative(path: &str) -> bool {
+    let plain = path.replace("${ORIGIN}", "").replace("$ORIGIN", "");
+    plain.contains('$') || !(path.starts_with('/') || path.starts_with('$'))
+}
+
+/// musl answers for these names itself (`load_library`).
+fn is_musl_itself(name: &str) -> bool {
+    name.strip_prefix("lib").is_some_and(|rest| {
+        ["c", "pthread", "rt", "m", "dl", "util", "xnet"]
+            .iter()
+            .any(|own| rest.strip_prefix(own).is_some_and(|rest| rest.starts_with('.')))
+    })
+}
+
+fn known<'a>(loaded: &'a [Loaded], name: &str) -> Option<&'a Loaded> {
+    loaded.iter().find(|library| {
+        let soname = library.object.as_ref().as_ref().ok().and_then(|elf| elf.dynamic.as_ref()?.soname.as_deref());
+        library.name == name || soname == Some(name)
+    })
+}
+
+/// A version that is needed and not defined. A library that defines no versions at all only makes the loader warn.
+fn version_gap(asks: &Dynamic, loaded: &[Loaded]) -> Option<String> {
+    asks.versions_needed.iter().find_map(|(library, version)| {
+        let found = known(loaded, library)?;
+        let defined = &found.object.as_ref().as_ref().ok()?.dynamic.as_ref()?.versions_defined;
+        let missing = !defined.is_empty() && !defined.contains(version);
+        missing.then(|| {
+            let family = version.split('_').next().unwrap_or_default();
+            match newest(defined, family) {
+                Some(newest) => format!("needs {version} of {library}, and {} has up to {newest}", found.path),
+                None => format!("needs {version} of {library}, and {} has no such version", found.path),
+            }
+        })
+    })
+}
+
+/// The newest of versions such as `GLIBC_2.38`, by number.
+pub(super) fn newest<'a>(versions: &'a [String], family: &str) -> Option<&'a str> {
+    let number = |version: &str| -> Option<Vec<u32>> {
+        let digits = version.strip_prefix(family)?.strip_prefix('_')?;
+        digits.split('.').map(|part| part.parse().ok()).collect()
+    };
+    let numbered = versions.iter().filter_map(|version| Some((number(version)?, version.as_str())));
+    numbered.max_by(|one, two| one.0.cmp(&two.0)).map(|(_, version)| version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_musl_itself, is_relative, newest};
+
+    #[test]
+    fn the_newest_version_is_so_by_number() {
+        let versions = ["GLIBC_2.9", "GLIBC_2.38", "GLIBC_PRIVATE", "GLIBC_2.4"].map(str::to_owned);
+        assert_eq!(newest(&versions, "GLIBC"), Some("GLIBC_2.38"));
+        assert_eq!(newest(&versions, "GLIBCXX"), None);
+    }
+
+    #[test]
+    fn musl_answers_for_its_own_names_only() {
+        assert!(is_musl_itself("libc.musl-x86_64.so.1") && is_musl_itself("libm.so.6"));
+        assert!(!is_musl_itself("libcrypto.so.3"));
+    }
+
+    #[test]
+    fn a_path_with_a_variable_of_the_loader_is_not_taken_as_searched() {
+        assert!(is_relative("$ORIGIN/../$LIB") && is_relative("lib") && is_relative(""));
+        assert!(!is_relative("$ORIGIN/../lib") && !is_relative("/opt/lib"));
+    }
+}
