@@ -1,4 +1,8 @@
 //! Pure parsers of foreign formats: bytes in, a typed value or an error with its line out. No I/O, no judgement, nothing of ours imported.
 //! Everything here may be hostile; every parser is total, bounded and fuzzed.
 
+pub mod aws_profile;
+pub mod docker_config;
+pub mod mc_config;
 pub mod mountinfo;
+pub mod netrc;
