@@ -6,3 +6,4 @@ pub mod docker_config;
 pub mod mc_config;
 pub mod mountinfo;
 pub mod netrc;
+pub mod passwd;
