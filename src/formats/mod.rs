@@ -12,3 +12,7 @@ pub mod package_lists;
 pub mod script;
 pub mod stat;
 pub mod status;
+pub mod aws_profile;
+pub mod docker_config;
+pub mod mc_config;
+pub mod netrc;

@@ -4,6 +4,7 @@
 //! [`Target`] is all it can reach. A probe returns its family's facts and cannot fail: what could not be looked at is
 //! [`Fact::Unobserved`] with its reason. It imports `sys`, `formats` and `snapshot`, and nothing above.
 
+pub mod credentials;
 pub mod environment;
 pub mod identity;
 pub mod tools;

@@ -53,7 +53,7 @@ pub struct S3Key {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AwsChain {
-    /// `environment`, `profile`, or absent when the chain ends in nothing that files and variables hold.
+    /// `environment`, `profile`, `web-identity`, `container`, or absent when the chain ends in nothing that files and variables hold.
     pub provider: Fact<String>,
     /// The profile in effect: `AWS_PROFILE`, or `default`.
     pub profile: Fact<String>,
@@ -103,7 +103,7 @@ pub struct RegistryLogin {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CredentialFile {
-    /// What it is for: `aws-credentials`, `aws-config`, `mc`, `netrc`, `nix-netrc`, `docker`.
+    /// What it is for: `aws-credentials`, `aws-config`, `mc`, `mc-environment`, `netrc`, `nix-netrc`, `docker`.
     pub purpose: String,
     /// The path.
     pub path: String,

@@ -1,0 +1,75 @@
+//! Which credentials this context would use: keys for object stores, netrc entries, registry logins, and the files they stand in.
+//!
+//! Reads variables and the files that they or the home directory name, beneath the target's root. Nothing is sent anywhere and no
+//! helper is run. Every secret stays in a [`Secret`](crate::snapshot::secret::Secret) or in memory that wipes itself; what leaves is
+//! origin, public half and fingerprint. Must not judge, and must not put any text of a credential file into an origin or a reason.
+//!
+//! A user without a process has no environment. What he would find at the default places is looked at all the same, and such
+//! lists are complete: the user database, not a variable, says where his home is. What a variable would decide (`credentials.aws`,
+//! `chosen`) stays unobserved. A process whose environment could not be *read* may have further keys in it: those lists say so.
+
+mod aws;
+mod endpoints;
+mod files;
+mod mc;
+mod netrc;
+mod registries;
+#[cfg(test)]
+mod tests;
+
+use super::Target;
+use crate::snapshot::endpoint::NamedEndpoint;
+use crate::snapshot::facts::{Credentials, Nix};
+use crate::snapshot::secret::{Fingerprint, Secret};
+use crate::snapshot::{Fact, List, Reason};
+use files::Files;
+
+/// Looks at everything. `nix` gives the `netrc-file` and the substituters.
+pub fn observe(target: &Target<'_>, nix: &Nix) -> (Credentials, Vec<NamedEndpoint>) {
+    let mut files = Files::new(target);
+    let mut named = Vec::new();
+    let mut s3 = List { items: Vec::new(), more: unread_environment(target) };
+    let aws = aws::observe(&mut files, &mut s3, &mut named);
+    mc::observe(&mut files, &mut s3, &mut named);
+    endpoints::substituters(nix, &mut named);
+    let netrc = netrc::observe(&mut files, nix);
+    let registries = registries::observe(&mut files);
+    named.sort();
+    named.dedup();
+    let credentials = Credentials {
+        s3: Fact::Present(s3),
+        aws,
+        netrc: Fact::Present(netrc),
+        registries: Fact::Present(registries),
+        files: Fact::Present(files.seen()),
+    };
+    (credentials, named)
+}
+
+/// Why there may be variables that were not seen. A user without a process has none to see.
+fn unread_environment(target: &Target<'_>) -> Option<Reason> {
+    target.environment.reason().filter(|reason| **reason != Reason::NoProcess).cloned()
+}
+
+/// A variable that is set to something. The tools here take an empty one for unset.
+fn variable<'a>(target: &'a Target<'_>, name: &str) -> Fact<&'a str> {
+    target.variable(name).and_then(|value| if value.is_empty() { Fact::Absent } else { Fact::Present(value) })
+}
+
+/// The fingerprint of a secret; withheld in a run without a key.
+fn fingerprint(target: &Target<'_>, secret: &Secret, purpose: &str) -> Fact<Fingerprint> {
+    match target.key {
+        Some(key) => Fact::Present(secret.fingerprint(key, purpose)),
+        None => Fact::Unobserved(Reason::Withheld),
+    }
+}
+
+/// Notes why a list may lack elements; the first reason stays.
+fn lacks<T>(list: &mut List<T>, reason: Reason) {
+    list.more.get_or_insert(reason);
+}
+
+/// A place in a file, as origins are written.
+fn place(path: &str, line: Option<u32>) -> String {
+    line.map_or_else(|| path.to_owned(), |line| format!("{path}:{line}"))
+}
