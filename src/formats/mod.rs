@@ -1,4 +1,9 @@
 //! Pure parsers of foreign formats: bytes in, a typed value or an error with its line out. No I/O, no judgement, nothing of ours imported.
 //! Everything here may be hostile; every parser is total, bounded and fuzzed.
 
+pub mod endpoint_url;
+pub mod hosts;
 pub mod mountinfo;
+pub mod nsswitch;
+pub mod proc_net;
+pub mod resolv_conf;

@@ -5,6 +5,7 @@
 //! [`Fact::Unobserved`] with its reason. It imports `sys`, `formats` and `snapshot`, and nothing above.
 
 pub mod environment;
+pub mod network;
 
 use crate::snapshot::secret::RunKey;
 use crate::snapshot::{Fact, ObjectId, Reason};
