@@ -16,3 +16,8 @@ pub mod aws_profile;
 pub mod docker_config;
 pub mod mc_config;
 pub mod netrc;
+pub mod endpoint_url;
+pub mod hosts;
+pub mod nsswitch;
+pub mod proc_net;
+pub mod resolv_conf;

@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod environment;
 pub mod identity;
 pub mod tools;
+pub mod network;
 
 use crate::snapshot::secret::RunKey;
 use crate::snapshot::{Fact, ObjectId, Reason};
