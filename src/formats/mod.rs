@@ -2,3 +2,4 @@
 //! Everything here may be hostile; every parser is total, bounded and fuzzed.
 
 pub mod mountinfo;
+pub mod passwd;
