@@ -2,4 +2,8 @@
 //! Everything here may be hostile; every parser is total, bounded and fuzzed.
 
 pub mod mountinfo;
+pub mod nix_conf;
+pub mod nix_worker;
 pub mod passwd;
+pub mod proc_locks;
+pub mod store_reference;
