@@ -21,3 +21,7 @@ pub mod hosts;
 pub mod nsswitch;
 pub mod proc_net;
 pub mod resolv_conf;
+pub mod nix_conf;
+pub mod nix_worker;
+pub mod proc_locks;
+pub mod store_reference;
