@@ -13,6 +13,6 @@ pub mod schema;
 pub mod secret;
 pub mod wire;
 
-pub use object::ObjectId;
-pub use observation::{Fact, List, Reason};
+pub use object::{ObjectId, WEAK};
+pub use observation::{Fact, List, MARKER, PARTIAL, Reason};
 pub use record::{ContextKind, Entry, Header, ReadError, SCHEMA, Snapshot};
