@@ -1,0 +1,156 @@
+//! Who sees what: the facts of one row in which its participants differ. Equal facts are folded into one line.
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::text;
+use crate::check::Participant;
+
+/// A cell longer than this many characters is cut, unless values are asked for in full.
+const CELL: usize = 120;
+/// A value longer than this many characters is cut even then; no fact that a person reads is longer.
+const VALUE: usize = 4000;
+/// Participants beyond this many are counted, not shown, unless values are asked for in full.
+const SIDES: usize = 8;
+/// Columns get at least this width; with less, the matrix is written as lines.
+const COLUMN: usize = 14;
+
+/// The participants of a row against the facts that differ between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matrix {
+    names: Vec<String>,
+    rows: Vec<(String, Vec<String>)>,
+    equal: Vec<String>,
+    hidden: usize,
+}
+
+impl Matrix {
+    /// Lays the participants' values side by side. With one participant every fact is shown, since there is nothing to
+    /// differ from. `whole` shows every participant and does not cut values to a cell.
+    pub fn of(participants: &[Participant], whole: bool) -> Self {
+        let most = if whole { VALUE } else { CELL };
+        let mut paths: Vec<&str> = Vec::new();
+        for (path, _) in participants.iter().flat_map(|side| &side.values) {
+            if !paths.contains(&path.as_str()) {
+                paths.push(path);
+            }
+        }
+        let shown = if whole { participants.len() } else { participants.len().min(SIDES) };
+        let mut matrix = Self {
+            names: participants.iter().take(shown).map(column_name).collect(),
+            rows: Vec::new(),
+            equal: Vec::new(),
+            hidden: participants.len() - shown,
+        };
+        for path in paths {
+            let values: Vec<_> = participants.iter().map(|side| value(side, path)).collect();
+            if participants.len() > 1 && values.windows(2).all(|pair| pair[0] == pair[1]) {
+                matrix.equal.push(text::short(path, CELL));
+            } else {
+                let cells = values.iter().take(shown);
+                let cells = cells.map(|value| value.map_or_else(|| "-".to_owned(), |value| text::short(value, most)));
+                matrix.rows.push((text::short(path, CELL), cells.collect()));
+            }
+        }
+        matrix
+    }
+
+    /// The lines of the matrix, none wider than `width` unless a single word is: a table where it fits, else one line per value.
+    pub fn lines(&self, width: usize) -> Vec<String> {
+        let mut lines = self.table(width).unwrap_or_else(|| self.list());
+        if self.hidden > 0 {
+            lines.push(format!("({} more take part; -v shows them)", self.hidden));
+        }
+        if !self.equal.is_empty() {
+            lines.push(format!("(equal in all: {})", self.equal.join(", ")));
+        }
+        lines
+    }
+
+    /// A column per participant, or `None` where that gives no readable table.
+    fn table(&self, width: usize) -> Option<Vec<String>> {
+        if self.names.len() < 2 || self.rows.is_empty() || width < COLUMN * (self.names.len() + 1) {
+            return None;
+        }
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).force_no_tty().set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+        table.set_header(std::iter::once("").chain(self.names.iter().map(String::as_str)));
+        for (path, cells) in &self.rows {
+            table.add_row(std::iter::once(path.as_str()).chain(cells.iter().map(String::as_str)));
+        }
+        let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+        let fits = lines.iter().all(|line| textwrap::core::display_width(line) <= width);
+        fits.then_some(lines)
+    }
+
+    /// One line per value.
+    fn list(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (path, cells) in &self.rows {
+            if let [only] = cells.as_slice() {
+                lines.push(format!("{path} = {only}"));
+                continue;
+            }
+            lines.push(format!("{path}:"));
+            lines.extend(self.names.iter().zip(cells).map(|(name, cell)| format!("  {name}: {cell}")));
+        }
+        lines
+    }
+}
+
+fn value<'a>(side: &'a Participant, path: &str) -> Option<&'a str> {
+    side.values.iter().find(|(found, _)| found == path).map(|(_, value)| value.as_str())
+}
+
+/// The participant's name; `(+2)` says that two more contexts see the same.
+fn column_name(side: &Participant) -> String {
+    let name = text::short(&side.name, CELL);
+    match side.contexts.len() {
+        0 | 1 => name,
+        many => format!("{name} (+{})", many - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side(name: &str, values: &[(&str, &str)]) -> Participant {
+        let values = values.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
+        Participant { name: name.to_owned(), contexts: vec![name.to_owned()], values }
+    }
+
+    #[test]
+    fn only_facts_that_differ_are_rows() {
+        let sides =
+            [side("host", &[("a.same", "1"), ("a.other", "2")]), side("job", &[("a.same", "1"), ("a.other", "3")])];
+        let lines = Matrix::of(&sides, false).lines(80);
+        assert!(
+            lines.iter().any(|line| line.contains("a.other") && line.contains('2') && line.contains('3')),
+            "{lines:?}"
+        );
+        assert_eq!(lines.last().unwrap(), "(equal in all: a.same)");
+        assert_eq!(lines.iter().filter(|line| line.contains("a.same")).count(), 1);
+    }
+
+    #[test]
+    fn a_fact_that_one_side_lacks_differs() {
+        let sides = [side("host", &[("a.b", "1")]), side("job", &[])];
+        let lines = Matrix::of(&sides, false).lines(80);
+        assert!(lines.iter().any(|line| line.contains("a.b") && line.contains('-')), "{lines:?}");
+    }
+
+    #[test]
+    fn folded_contexts_are_counted_in_the_name() {
+        let mut folded = side("runner", &[("a", "1")]);
+        folded.contexts = vec!["host".to_owned(), "runner".to_owned(), "user:root".to_owned()];
+        let lines = Matrix::of(&[folded, side("job", &[("a", "2")])], false).lines(80);
+        assert!(lines[0].contains("runner (+2)"), "{lines:?}");
+    }
+
+    #[test]
+    fn too_many_columns_become_lines() {
+        let sides: Vec<_> = (0..5).map(|n| side(&format!("c{n}"), &[("a", &n.to_string())])).collect();
+        assert_eq!(Matrix::of(&sides, false).lines(60)[..2], ["a:".to_owned(), "  c0: 0".to_owned()]);
+    }
+}

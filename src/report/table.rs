@@ -1,0 +1,274 @@
+//! The default view: one screen for a person.
+//!
+//! In this order: the verdict and the counts; each incoherence with who sees what, what it breaks and what to do, its symptoms
+//! beneath it, errors before warnings; what could not be compared, grouped by reason; what was waived; which contexts could not
+//! be looked at; notes. With `verbose` every other row follows, and every context.
+
+use std::collections::BTreeMap;
+
+use super::matrix::Matrix;
+use super::page::{Ink, Page};
+use super::summary::{counted, decides, first_line};
+use super::{Style, text};
+use crate::check::{Finding, Outcome, Run, Severity, Verdict};
+
+/// A sentence longer than this many characters is cut.
+const SENTENCE: usize = 1000;
+/// How many check ids a group of unknown rows names before it counts the rest.
+const NAMED: usize = 4;
+/// How many groups of unknown rows, limits and notes are shown before the rest is counted.
+const SHOWN: usize = 12;
+
+/// Renders a run for a person.
+pub fn render(run: &Run, style: &Style) -> String {
+    let mut page = Page::new(style);
+    let ink = match run.verdict() {
+        Verdict::Coherent => Ink::Good,
+        Verdict::Incoherent => Ink::Bad,
+        Verdict::Warnings | Verdict::Undetermined => Ink::Warn,
+    };
+    page.text(ink, 0, &first_line(run));
+    missing(&mut page, run);
+    incoherent(&mut page, run, style);
+    unknown(&mut page, run, style);
+    waived(&mut page, run, style);
+    contexts(&mut page, run, style);
+    notes(&mut page, run, style);
+    if style.verbose {
+        rows(&mut page, run);
+    } else if run.findings.iter().any(|finding| finding.outcome != Outcome::Incoherent) {
+        page.gap();
+        page.text(Ink::Dim, 0, "-v lists every row and every context");
+    }
+    page.finish()
+}
+
+/// What a person is told when a run came to nothing.
+pub fn failed_run(message: &str, command: &str) -> String {
+    format!("failed: {} (parallax {})\n", text::short(message, SENTENCE), text::short(command, SENTENCE))
+}
+
+fn missing(page: &mut Page, run: &Run) {
+    if run.comparisons() == 0 {
+        page.gap();
+        page.text(Ink::Warn, 0, "nothing was compared, so nothing is known");
+    }
+    for view in &run.missing {
+        page.gap();
+        page.labelled(
+            Ink::Warn,
+            0,
+            "missing: ",
+            &format!("the required view {} was not there", text::short(view, SENTENCE)),
+        );
+    }
+}
+
+/// The finding that heads the group of this one: the end of the chain of causes that are incoherent in this run. A chain that
+/// bites its own tail has no head, so each of its findings heads itself.
+fn head<'a>(by_key: &BTreeMap<(&'a str, &'a str), &'a Finding>, finding: &'a Finding) -> (&'a str, &'a str) {
+    let own = (finding.check.as_str(), finding.subject.as_str());
+    let mut at = own;
+    for _ in 0..=by_key.len() {
+        let cause = by_key.get(&at).and_then(|found| found.caused_by.as_ref());
+        match cause.map(|(check, subject)| (check.as_str(), subject.as_str())).filter(|key| by_key.contains_key(key)) {
+            None => return at,
+            Some(cause) => at = cause,
+        }
+    }
+    own
+}
+
+fn incoherent(page: &mut Page, run: &Run, style: &Style) {
+    let found = || run.findings.iter().filter(|finding| finding.outcome == Outcome::Incoherent);
+    let by_key: BTreeMap<_, _> = found().map(|one| ((one.check.as_str(), one.subject.as_str()), one)).collect();
+    let mut symptoms: BTreeMap<(&str, &str), Vec<&Finding>> = BTreeMap::new();
+    let mut heads = Vec::new();
+    for finding in found() {
+        let key = head(&by_key, finding);
+        if key == (finding.check.as_str(), finding.subject.as_str()) {
+            heads.push(finding);
+        } else {
+            symptoms.entry(key).or_default().push(finding);
+        }
+    }
+    let mut groups: Vec<_> = heads
+        .into_iter()
+        .map(|finding| {
+            (finding, symptoms.remove(&(finding.check.as_str(), finding.subject.as_str())).unwrap_or_default())
+        })
+        .collect();
+    groups.sort_by_key(|(finding, below)| below.iter().map(|one| one.severity).fold(finding.severity, Severity::min));
+    for (finding, below) in groups {
+        page.gap();
+        one_incoherent(page, finding, &below, style);
+    }
+}
+
+fn one_incoherent(page: &mut Page, finding: &Finding, symptoms: &[&Finding], style: &Style) {
+    page.labelled(severity_ink(finding), 0, &format!("{}: ", finding.severity.word()), &sentence(finding));
+    for line in Matrix::of(&finding.participants, style.verbose).lines(page.beside(4)) {
+        page.text(Ink::Plain, 4, &line);
+    }
+    if !finding.why.is_empty() {
+        page.labelled(Ink::Plain, 2, "breaks: ", &prose(&finding.why, style));
+    }
+    if !finding.fix.is_empty() {
+        page.labelled(Ink::Strong, 2, "do:     ", &prose(&finding.fix, style));
+    }
+    if let Some((check, subject)) = finding.caused_by.as_ref().filter(|_| symptoms.is_empty()) {
+        let cause = format!("{} ({})", text::short(check, SENTENCE), text::short(subject, SENTENCE));
+        page.labelled(Ink::Plain, 2, "cause:  ", &cause);
+    }
+    for symptom in symptoms {
+        page.labelled(Ink::Plain, 2, "so:     ", &format!("{} ({})", sentence(symptom), text::plain(&symptom.check)));
+    }
+    page.command(2, "more:   ", "parallax explain", &text::name(&finding.check, 80), style.links);
+}
+
+/// What could not be compared, grouped by context and reason, so that one cause of many unknown rows is read once.
+fn unknown(page: &mut Page, run: &Run, style: &Style) {
+    let mut groups: BTreeMap<(bool, String, String), Vec<&Finding>> = BTreeMap::new();
+    for finding in run.findings.iter().filter(|finding| finding.outcome == Outcome::Unknown) {
+        let (context, reason) = match finding.unseen.first() {
+            Some(unseen) => (text::short(&unseen.context, SENTENCE), text::short(&unseen.reason, SENTENCE)),
+            None => (String::new(), sentence(finding)),
+        };
+        groups.entry((!decides(run, finding), context, reason)).or_default().push(finding);
+    }
+    if groups.is_empty() {
+        return;
+    }
+    page.gap();
+    let shown = if style.verbose { groups.len() } else { SHOWN };
+    for ((passes, context, reason), rows) in groups.iter().take(shown) {
+        let mut checks: Vec<_> = rows.iter().map(|row| text::plain(&row.check)).collect();
+        checks.dedup();
+        let mut line = format!("{} could not be compared", counted(checks.len(), "check"));
+        if !context.is_empty() {
+            line.push_str(&format!(" for {context}"));
+        }
+        line.push_str(&format!(": {reason}"));
+        let ink = if *passes { Ink::Dim } else { Ink::Warn };
+        page.labelled(ink, 0, "unknown: ", &line);
+        let named = if style.verbose { checks.len() } else { NAMED };
+        let more = checks.len().saturating_sub(named);
+        checks.truncate(named);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        page.text(Ink::Dim, 9, &format!("{}{more}", checks.join(", ")));
+    }
+    rest(page, groups.len().saturating_sub(shown), "reason");
+}
+
+fn waived(page: &mut Page, run: &Run, style: &Style) {
+    let found: Vec<_> = run.findings.iter().filter(|finding| finding.outcome == Outcome::Waived).collect();
+    if found.is_empty() {
+        return;
+    }
+    page.gap();
+    if !style.verbose {
+        page.labelled(
+            Ink::Dim,
+            0,
+            "waived: ",
+            &format!("{} (-v says why and until when)", counted(found.len(), "row")),
+        );
+        return;
+    }
+    for finding in found {
+        let mut line = format!("{} ({})", sentence(finding), text::plain(&finding.check));
+        if let Some(waiver) = &finding.waiver {
+            line.push_str(&format!(
+                ", {} until {} by {}: {}",
+                waiver.instead_of.word(),
+                text::plain(&waiver.until),
+                text::plain(&waiver.by),
+                text::short(&waiver.reason, SENTENCE)
+            ));
+        }
+        page.labelled(Ink::Dim, 0, "waived: ", &line);
+    }
+}
+
+/// The contexts from which looking lacks something; all of them with `verbose`.
+fn contexts(page: &mut Page, run: &Run, style: &Style) {
+    let limited: Vec<_> = run.contexts.iter().filter(|context| style.verbose || !context.limits.is_empty()).collect();
+    if limited.is_empty() {
+        return;
+    }
+    page.gap();
+    let shown = if style.verbose { limited.len() } else { SHOWN };
+    for context in limited.iter().take(shown) {
+        let mut line = text::short(&context.id, SENTENCE);
+        if style.verbose {
+            line.push_str(&format!(
+                " ({}, {} ms, {} not observed)",
+                text::plain(&context.entry),
+                context.took_ms,
+                counted(context.unobserved, "fact")
+            ));
+        }
+        if !context.limits.is_empty() {
+            let limits: Vec<_> = context.limits.iter().map(|limit| text::short(limit, SENTENCE)).collect();
+            line.push_str(&format!(": {}", limits.join("; ")));
+        }
+        let ink = if context.entry == "none" { Ink::Warn } else { Ink::Dim };
+        page.labelled(ink, 0, "context: ", &line);
+    }
+    rest(page, limited.len().saturating_sub(shown), "context");
+}
+
+fn notes(page: &mut Page, run: &Run, style: &Style) {
+    if run.notes.is_empty() {
+        return;
+    }
+    page.gap();
+    let shown = if style.verbose { run.notes.len() } else { SHOWN };
+    for note in run.notes.iter().take(shown) {
+        page.labelled(Ink::Dim, 0, "note: ", &text::short(note, SENTENCE));
+    }
+    rest(page, run.notes.len().saturating_sub(shown), "note");
+}
+
+/// The rows that nothing else on the page shows one by one.
+fn rows(page: &mut Page, run: &Run) {
+    for outcome in [Outcome::Unknown, Outcome::Coherent, Outcome::NotApplicable] {
+        page.gap();
+        for finding in run.findings.iter().filter(|finding| finding.outcome == outcome) {
+            let ink = if outcome == Outcome::Coherent { Ink::Good } else { Ink::Dim };
+            let row = format!("{}  {}", text::plain(&finding.check), text::short(&finding.subject, SENTENCE));
+            page.labelled(ink, 0, &format!("{}: ", outcome.word()), &row);
+            for unseen in &finding.unseen {
+                let why = format!("{} {}: {}", unseen.context, unseen.fact, unseen.reason);
+                page.text(Ink::Dim, 4, &text::short(&why, SENTENCE));
+            }
+        }
+    }
+}
+
+fn rest(page: &mut Page, hidden: usize, noun: &str) {
+    if hidden > 0 {
+        page.text(Ink::Dim, 0, &format!("{} more (-v shows all)", counted(hidden, noun)));
+    }
+}
+
+/// The message; the subject stands in where a row has none.
+fn sentence(finding: &Finding) -> String {
+    let said = if finding.message.is_empty() { &finding.subject } else { &finding.message };
+    text::short(said, SENTENCE)
+}
+
+/// Prose of a check file: its first paragraph as one line, all of it with `verbose`.
+fn prose(written: &str, style: &Style) -> String {
+    let written = written.trim();
+    let kept = if style.verbose { written } else { written.split("\n\n").next().unwrap_or(written) };
+    let words: Vec<_> = kept.split_whitespace().collect();
+    text::short(&words.join(" "), SENTENCE)
+}
+
+fn severity_ink(finding: &Finding) -> Ink {
+    match finding.severity {
+        Severity::Error => Ink::Bad,
+        Severity::Warning => Ink::Warn,
+    }
+}
