@@ -11,3 +11,5 @@ pub mod value;
 
 pub use finding::{Finding, Outcome, Participant, Severity, Unseen};
 pub use run::{ContextNote, Run, Verdict};
+mod stub;
+pub use stub::*;

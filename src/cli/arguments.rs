@@ -109,7 +109,8 @@ pub struct Output {
 
 /// The report files of a command line that could not be parsed: what follows `--output`, wherever it is well-formed.
 pub fn report_files(words: &[String]) -> Vec<Output> {
-    let after = words.iter().zip(words.iter().skip(1)).filter(|(word, _)| *word == "--output").map(|(_, value)| value.as_str());
+    let after =
+        words.iter().zip(words.iter().skip(1)).filter(|(word, _)| *word == "--output").map(|(_, value)| value.as_str());
     let joined = words.iter().filter_map(|word| word.strip_prefix("--output="));
     after.chain(joined).filter_map(|text| output(text).ok()).collect()
 }
@@ -254,7 +255,8 @@ mod tests {
 
     #[test]
     fn report_files_are_found_in_a_command_line_that_is_wrong() {
-        let words = ["parallax", "doctor", "--nonsense", "--output", "junit=a.xml", "--output=json=b.json"].map(String::from);
+        let words =
+            ["parallax", "doctor", "--nonsense", "--output", "junit=a.xml", "--output=json=b.json"].map(String::from);
         let files: Vec<_> = super::report_files(&words).into_iter().map(|output| output.file).collect();
         assert_eq!(files, ["a.xml", "b.json"].map(std::path::PathBuf::from));
     }

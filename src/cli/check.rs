@@ -3,13 +3,13 @@
 use super::arguments::{Check, Global};
 use super::evaluate::{self, Views};
 use super::exit::{Exit, Failure};
-use super::{configuration, gather, output, views};
+use super::{configuration, diagnose, gather, output, views};
 use crate::snapshot::{ContextKind, Snapshot};
 
 /// Looks from here, reads the published views, compares, reports.
 pub(super) fn run(arguments: &Check, global: &Global) -> Result<Exit, Failure> {
     let started = evaluate::Started::now();
-    let configuration = configuration::load(global.config.as_deref()).map_err(|error| Failure::Usage(error.render()))?;
+    let configuration = configuration::load(global.config.as_deref()).map_err(|error| diagnose::usage(&error))?;
     let (published, mut notes) = views::read(&arguments.views, arguments.max_age, started.ms)?;
     let mut own = gather::here(&arguments.looking, &configuration)?;
     notes.append(&mut own.notes);

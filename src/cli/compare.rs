@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::arguments::{Compare, Global};
 use super::evaluate::{self, Views};
 use super::exit::{Exit, Failure};
-use super::{configuration, output};
+use super::{configuration, diagnose, output};
 use crate::snapshot::Snapshot;
 
 /// The most that is read of one snapshot file, in bytes.
@@ -15,7 +15,7 @@ const CAP: u64 = 64 << 20;
 /// Compares recorded snapshots.
 pub(super) fn run(arguments: &Compare, global: &Global) -> Result<Exit, Failure> {
     let started = evaluate::Started::now();
-    let configuration = configuration::load(global.config.as_deref()).map_err(|error| Failure::Usage(error.render()))?;
+    let configuration = configuration::load(global.config.as_deref()).map_err(|error| diagnose::usage(&error))?;
     let mut read: Vec<(PathBuf, Snapshot)> = Vec::new();
     for path in &arguments.paths {
         for file in files(path)? {
@@ -77,7 +77,11 @@ fn tell_apart(read: &mut [(PathBuf, Snapshot)]) -> Result<(), Failure> {
     for (file, snapshot) in read.iter() {
         if let Some(other) = seen.insert(&snapshot.context.id, file) {
             let id = &snapshot.context.id;
-            return Err(Failure::Usage(format!("{} and {} are both snapshots of {id}", other.display(), file.display())));
+            return Err(Failure::Usage(format!(
+                "{} and {} are both snapshots of {id}",
+                other.display(),
+                file.display()
+            )));
         }
     }
     Ok(())

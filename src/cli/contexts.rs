@@ -4,14 +4,14 @@ use serde_json::json;
 
 use super::arguments::{Contexts, Global};
 use super::exit::{Exit, Failure};
-use super::{configuration, gather, output};
+use super::{configuration, diagnose, gather, output};
 use crate::context::{Context, Discovered, IdentitySource};
 use crate::report::text;
 use crate::snapshot::Header;
 
 /// Lists them.
 pub(super) fn run(arguments: &Contexts, global: &Global) -> Result<Exit, Failure> {
-    let configuration = configuration::load(global.config.as_deref()).map_err(|error| Failure::Usage(error.render()))?;
+    let configuration = configuration::load(global.config.as_deref()).map_err(|error| diagnose::usage(&error))?;
     let found = gather::contexts(&arguments.looking, &configuration)?;
     let text = if arguments.json { document(&found)? } else { table(&found) };
     output::print(&text);
@@ -27,13 +27,21 @@ fn table(found: &Discovered) -> String {
         rows.push([shown(&context.header.id), how(context), about(&context.header)]);
     }
     for refused in &found.refused {
-        rows.push([shown(&refused.header.id), format!("not enterable: {}", text::plain(&refused.reason)), about(&refused.header)]);
+        rows.push([
+            shown(&refused.header.id),
+            format!("not enterable: {}", text::plain(&refused.reason)),
+            about(&refused.header),
+        ]);
     }
     rows.sort();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default();
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
     let (first, second) = (width(0), width(1));
-    let lines: Vec<String> =
-        rows.iter().map(|[id, how, about]| format!("{id:first$}  {how:second$}  {about}").trim_end().to_owned()).collect();
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|[id, how, about]| format!("{id:first$}  {how:second$}  {about}").trim_end().to_owned())
+        .collect();
     lines.join("\n")
 }
 

@@ -3,12 +3,12 @@
 use super::arguments::{Doctor, Global};
 use super::evaluate::{self, Views};
 use super::exit::{Exit, Failure};
-use super::{configuration, gather, output, views};
+use super::{configuration, diagnose, gather, output, views};
 
 /// Looks, compares, reports; and publishes, if asked.
 pub(super) fn run(arguments: &Doctor, global: &Global) -> Result<Exit, Failure> {
     let started = evaluate::Started::now();
-    let configuration = configuration::load(global.config.as_deref()).map_err(|error| Failure::Usage(error.render()))?;
+    let configuration = configuration::load(global.config.as_deref()).map_err(|error| diagnose::usage(&error))?;
     let gathered = gather::everything(&arguments.looking, &configuration)?;
     if let Some(directory) = &arguments.publish {
         views::publish(directory, &gathered.snapshots)?;

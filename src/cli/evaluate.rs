@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::configuration::Configuration;
+use super::diagnose;
 use super::exit::Failure;
 use crate::check::{self, Catalogue, ContextNote, Finding, Options, Outcome, Run};
 use crate::context::chain;
@@ -51,15 +52,15 @@ pub(super) fn run(
     snapshots.sort_by(|one, other| one.context.id.cmp(&other.context.id));
     required.extend(configuration.require.iter().cloned());
     let all = snapshots.len();
-    let on_chain = on_chain(snapshots, &[widened, configuration.contexts.clone()].concat());
+    let on_chain = on_chain(snapshots, &[widened, configuration.context.clone()].concat());
     let missing = missing(&required, &on_chain);
-    notes.extend(configuration.notes.iter().cloned());
-    let mut catalogue = Catalogue::builtin().map_err(|error| Failure::Broken(error.render()))?;
-    for directory in &configuration.check_directories {
-        catalogue = catalogue.with_directory(directory).map_err(|error| Failure::Usage(error.render()))?;
+    notes.extend(Some(configuration.note.clone()).filter(|note| !note.is_empty()));
+    let mut catalogue = Catalogue::builtin().map_err(|error| diagnose::broken(&error))?;
+    for directory in &configuration.checks {
+        catalogue = catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error))?;
     }
     let options = Options { today: today(), waivers: configuration.waivers.clone() };
-    let mut findings = check::evaluate(&catalogue, &on_chain, &options).map_err(|error| Failure::Usage(error.render()))?;
+    let mut findings = check::evaluate(&catalogue, &on_chain, &options).map_err(|error| diagnose::usage(&error))?;
     order(&mut findings);
     Ok(Run {
         command: command.to_owned(),
@@ -79,7 +80,8 @@ pub(super) fn run(
 /// The snapshots on the chain, with the reasons in their headers.
 fn on_chain(snapshots: Vec<Snapshot>, widened: &[String]) -> Vec<Snapshot> {
     let reasons = chain::on_chain(&snapshots);
-    let named = |snapshot: &Snapshot| widened.iter().any(|name| *name == snapshot.context.id || *name == snapshot.context.name);
+    let named =
+        |snapshot: &Snapshot| widened.iter().any(|name| *name == snapshot.context.id || *name == snapshot.context.name);
     snapshots
         .into_iter()
         .zip(reasons)

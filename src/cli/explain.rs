@@ -12,7 +12,7 @@ pub(super) fn run(arguments: &Explain, global: &Global) -> Result<Exit, Failure>
     let catalogue = checks::builtin()?;
     let style = output::style(global);
     let id = arguments.id.as_str();
-    if let Some(check) = catalogue.checks().iter().find(|check| check.id() == id) {
+    if let Some(check) = catalogue.checks().find(|check| check.id() == id) {
         output::print(&check_text(&check_page(check), &style));
         return Ok(Exit::Coherent);
     }
@@ -27,8 +27,8 @@ pub(super) fn run(arguments: &Explain, global: &Global) -> Result<Exit, Failure>
 }
 
 fn unknown(id: &str, catalogue: &Catalogue, facts: &[FactPage]) -> String {
-    let names = catalogue.checks().iter().map(|check| check.id().to_owned()).chain(facts.iter().map(|fact| fact.path.clone()));
-    let nearest = names.map(|name| (strsim::damerau_levenshtein(id, &name), name)).min();
+    let names = catalogue.checks().map(|check| check.id().to_owned()).chain(facts.iter().map(|fact| fact.path.clone()));
+    let nearest = names.map(|name: String| (strsim::damerau_levenshtein(id, &name), name)).min();
     let hint = match nearest {
         Some((distance, name)) if distance <= 4 => format!("; did you mean {name}?"),
         _ => "; `parallax checks list` lists the checks".to_owned(),
@@ -59,7 +59,7 @@ pub(super) fn fact_pages(catalogue: &Catalogue) -> Vec<FactPage> {
         .map(|fact| {
             let reads = |check: &&Check| check.facts().iter().any(|path| path.to_string() == fact.path);
             FactPage {
-                read_by: catalogue.checks().iter().filter(reads).map(|check| check.id().to_owned()).collect(),
+                read_by: catalogue.checks().filter(reads).map(|check| check.id().to_owned()).collect(),
                 path: fact.path,
                 type_: fact.type_name,
                 doc: fact.meaning,

@@ -13,9 +13,10 @@ use super::configuration::Configuration;
 use super::exit::Failure;
 use super::handshake::{self, Shared};
 use super::progress::Progress;
-use crate::context::enter::{EnvironmentSource as Handed, Entrance, Looked, Request, Resume};
+use crate::context::enter::{Entrance, EnvironmentSource as Handed, Looked, Request, Resume};
 use crate::context::{Context, Discovered, EnvironmentSource, IdentitySource, Invoker, Refused, Scope, discover};
-use crate::probe::{Account, Wishes};
+use crate::formats::status;
+use crate::probe::Wishes;
 use crate::snapshot::secret::RunKey;
 use crate::snapshot::{ContextKind, Entry, Header, ObjectId, Reason, Snapshot};
 use crate::sys::credentials::Identity;
@@ -48,7 +49,7 @@ pub(super) fn everything(looking: &Looking, configuration: &Configuration) -> Re
         let deadline = Instant::now() + looking.deadline.saturating_sub(RESERVE);
         let found = discover(&scope(looking, configuration)).await;
         let Discovered { contexts, refused, notes } = found;
-        let mut snapshots = look_from(contexts, deadline, &wishes(looking.offline, configuration)).await?;
+        let mut snapshots = look_from(contexts, deadline, &configuration.wishes(looking.offline)).await?;
         snapshots.extend(refused.into_iter().map(not_entered));
         Ok(Gathered { snapshots, notes })
     })
@@ -63,7 +64,7 @@ pub(super) fn contexts(looking: &Looking, configuration: &Configuration) -> Resu
 pub(super) fn here(looking: &Looking, configuration: &Configuration) -> Result<Gathered, Failure> {
     in_runtime(async {
         let deadline = Instant::now() + looking.deadline.saturating_sub(RESERVE);
-        let snapshots = look_from(vec![own()?], deadline, &wishes(looking.offline, configuration)).await?;
+        let snapshots = look_from(vec![own()?], deadline, &configuration.wishes(looking.offline)).await?;
         Ok(Gathered { snapshots, notes: Vec::new() })
     })
 }
@@ -85,25 +86,35 @@ pub(super) fn one(wanted: &Wanted, configuration: &Configuration) -> Result<Snap
 
 async fn look_at_one(context: Context, configuration: &Configuration) -> Result<Snapshot, Failure> {
     let deadline = Instant::now() + Duration::from_secs(30);
-    let snapshots = look_from(vec![context], deadline, &wishes(false, configuration)).await?;
+    let snapshots = look_from(vec![context], deadline, &configuration.wishes(false)).await?;
     snapshots.into_iter().next().ok_or_else(|| Failure::Broken("one context gave no snapshot".into()))
 }
 
-async fn named(kind: ContextKind, name: &str, looking: &Looking, configuration: &Configuration) -> Result<Snapshot, Failure> {
+async fn named(
+    kind: ContextKind,
+    name: &str,
+    looking: &Looking,
+    configuration: &Configuration,
+) -> Result<Snapshot, Failure> {
     let mut scope = scope(looking, configuration);
     if kind == ContextKind::User {
         scope.users.push(name.to_owned());
     }
     let found = discover(&scope).await;
     let id = format!("{}:{name}", kind.word());
-    let is = |header: &Header| header.id == id || header.id == name || (kind == ContextKind::Container && header.id.starts_with(&format!("{id}/")));
+    let is = |header: &Header| {
+        header.id == id
+            || header.id == name
+            || (kind == ContextKind::Container && header.id.starts_with(&format!("{id}/")))
+    };
     if let Some(context) = found.contexts.iter().find(|context| is(&context.header)) {
         return look_at_one(context.clone(), configuration).await;
     }
     if let Some(refused) = found.refused.into_iter().find(|refused| is(&refused.header)) {
         return Ok(not_entered(refused));
     }
-    let same_kind = found.contexts.iter().filter(|context| context.header.kind == kind).map(|context| context.header.id.clone());
+    let same_kind =
+        found.contexts.iter().filter(|context| context.header.kind == kind).map(|context| context.header.id.clone());
     let known: Vec<String> = same_kind.collect();
     let list = if known.is_empty() { "there is none".to_owned() } else { format!("there are {}", known.join(", ")) };
     Err(Failure::Usage(format!("no {} is called {name}; {list}", kind.word())))
@@ -119,21 +130,25 @@ fn of_process(pid: u32) -> Result<Context, Failure> {
     if pid == std::process::id() {
         return own();
     }
-    let directory = ProcessDirectory::open(pid).map_err(|error| Failure::Usage(format!("no process {pid}: {error}")))?;
+    let directory =
+        ProcessDirectory::open(pid).map_err(|error| Failure::Usage(format!("no process {pid}: {error}")))?;
     of_own_or(pid, Some(&directory))
 }
 
 fn of_own_or(pid: u32, directory: Option<&ProcessDirectory>) -> Result<Context, Failure> {
     let broken = |error: &dyn std::fmt::Display| Failure::Broken(error.to_string());
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(|error| broken(&error))?.trim().to_owned();
+    let boot =
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(|error| broken(&error))?.trim().to_owned();
     let mut process = None;
     let mut kind = ContextKind::Host;
     if let Some(directory) = directory {
         let stat = directory.text("stat");
         let start_ticks = crate::sys::entry::started(&stat).map_err(|error| broken(&error))?;
         let mine = ProcessDirectory::open(std::process::id()).map_err(|error| broken(&error))?;
-        let namespaces = NAMESPACES.into_iter().filter_map(|name| directory.namespace(name).ok().map(|number| (name, number)));
-        let apart = ["mnt", "net", "user"].iter().any(|name| directory.namespace(name).ok() != mine.namespace(name).ok());
+        let namespaces =
+            NAMESPACES.into_iter().filter_map(|name| directory.namespace(name).ok().map(|number| (name, number)));
+        let apart =
+            ["mnt", "net", "user"].iter().any(|name| directory.namespace(name).ok() != mine.namespace(name).ok());
         kind = if apart { ContextKind::Container } else { ContextKind::User };
         process = Some(crate::context::Representative { pid, start_ticks, namespaces: namespaces.collect() });
     }
@@ -157,7 +172,26 @@ fn of_own_or(pid: u32, directory: Option<&ProcessDirectory>) -> Result<Context, 
         Some(_) => (IdentitySource::Process, EnvironmentSource::Process),
         None => (IdentitySource::Own, EnvironmentSource::Own),
     };
-    Ok(Context { header, process, take: crate::context::TakeOn::from_source(source), environment })
+    Ok(Context { header, process, take: taken_from(pid, source)?, environment })
+}
+
+/// The identity of a process, as its status says. Which namespaces are joined is decided by the child.
+fn taken_from(pid: u32, source: IdentitySource) -> Result<crate::context::TakeOn, Failure> {
+    let text = ProcessDirectory::open(pid).and_then(|directory| directory.text("status"));
+    let text = text.map_err(|error| Failure::Broken(error.to_string()))?;
+    let status = status::parse(&text).map_err(|error| Failure::Broken(format!("/proc/{pid}/status: {error}")))?;
+    Ok(crate::context::TakeOn {
+        source,
+        uid: status.uids[1],
+        gid: status.gids[1],
+        groups: status.groups,
+        effective: status.effective,
+        permitted: status.permitted,
+        bounding: status.bounding,
+        join_network: false,
+        join_user: false,
+        unmapped: Vec::new(),
+    })
 }
 
 /// Looks from these contexts in parallel.
@@ -218,7 +252,9 @@ fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, shared: Option
     let process = context.process.as_ref();
     let plan = Plan {
         process: process.map(|one| ProcessId { pid: one.pid, start_ticks: one.start_ticks }),
-        namespaces: process.map(|one| one.namespaces.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect()).unwrap_or_default(),
+        namespaces: process
+            .map(|one| one.namespaces.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect())
+            .unwrap_or_default(),
         credentials,
     };
     Ok(Request {
@@ -243,7 +279,13 @@ fn snapshot(mut header: Header, looked: Looked, taken_ms: i64) -> Snapshot {
         header.entry = Entry::None;
         header.limits.push(reason.to_string());
     }
-    Snapshot { context: header, taken_ms, took_ms: looked.took_ms, version: env!("CARGO_PKG_VERSION").into(), facts: looked.facts }
+    Snapshot {
+        context: header,
+        taken_ms,
+        took_ms: looked.took_ms,
+        version: env!("CARGO_PKG_VERSION").into(),
+        facts: looked.facts,
+    }
 }
 
 fn not_entered(refused: Refused) -> Snapshot {
@@ -265,16 +307,6 @@ fn scope(looking: &Looking, configuration: &Configuration) -> Scope {
     };
     let users = looking.users.iter().chain(&configuration.users).cloned().collect();
     Scope { users, invoker, docker_host: std::env::var("DOCKER_HOST").ok() }
-}
-
-fn wishes(offline: bool, configuration: &Configuration) -> Wishes {
-    Wishes {
-        tools: configuration.tools.clone(),
-        accounts: configuration.accounts.iter().map(|one| Account { name: one.name.clone(), endpoint: one.endpoint.clone() }).collect(),
-        endpoints: configuration.endpoints.iter().map(|one| (one.name.clone(), one.url.clone())).collect(),
-        skip_handshake: None,
-        offline,
-    }
 }
 
 /// 32 bytes from the kernel's random source (`getrandom(2)`).

@@ -6,7 +6,7 @@ use std::io::{Write, stderr, stdin, stdout};
 use std::process::ExitCode;
 
 use crate::context::enter::{EnvironmentSource, Incoming, Record, Request, Resume};
-use crate::probe::environment::Environment;
+use crate::probe::{self, environment::Environment};
 use crate::probe::{Target, Wishes, reason};
 use crate::snapshot::endpoint::NamedEndpoint;
 use crate::snapshot::facts::Facts;
@@ -23,7 +23,18 @@ struct Sight {
 type Family = (&'static str, fn(&Target, &mut Sight));
 
 /// All families, in the order in which they are looked at.
-const FAMILIES: &[Family] = &[];
+const FAMILIES: &[Family] = &[
+    ("identity", |target, sight| sight.facts.identity = probe::identity::observe(target)),
+    ("nix", |target, sight| sight.facts.nix = probe::nix::observe(target)),
+    ("credentials", |target, sight| {
+        let (credentials, named) = probe::credentials::observe(target, &sight.facts.nix);
+        sight.facts.credentials = credentials;
+        sight.endpoints.extend(named);
+    }),
+    ("store", |target, sight| sight.facts.store = probe::store::observe(target, &sight.facts.nix)),
+    ("tools", |target, sight| sight.facts.tools = probe::tools::observe(target)),
+    ("network", |target, sight| sight.facts.network = probe::network::observe(target, &sight.endpoints)),
+];
 
 /// Runs the child.
 pub fn run() -> ExitCode {

@@ -4,11 +4,13 @@
 //! an exit code, and whatever happens, every report file that was asked for is written.
 
 pub mod arguments;
-pub mod configuration;
+
 mod check;
 mod checks;
 mod compare;
+pub mod configuration;
 mod contexts;
+mod diagnose;
 mod doctor;
 mod evaluate;
 pub mod exit;
@@ -24,9 +26,12 @@ mod schema;
 mod views;
 
 use std::process::ExitCode;
+
 use clap::Parser;
+
 use arguments::{Arguments, Command, Reports};
 use exit::{Exit, Failure};
+
 /// Runs the program: parses, dispatches, and turns what came of it into an exit code.
 pub fn run() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == crate::context::enter::ARGUMENT) {
@@ -43,7 +48,9 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => output::failed(name, reports.as_ref(), &failure).into(),
+    }
 }
+
 fn dispatch(arguments: &Arguments) -> Result<Exit, Failure> {
     let global = &arguments.global;
     match &arguments.command {
@@ -57,23 +64,34 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Schema(schema) => schema::run(schema),
         Command::Completions { shell } => schema::completions(*shell),
         Command::Pages { directory } => pages::run(directory),
+    }
+}
+
 /// A command line that clap refuses, or `--help` and `--version`, which it answers. Report files are found by hand then.
 fn refused(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     if !error.use_stderr() {
         return Exit::Coherent.into();
+    }
     let words: Vec<String> = std::env::args().collect();
     let name = words.get(1).map_or("parallax", String::as_str);
     for file in arguments::report_files(&words) {
         output::write_failed(name, &file, &error.render().to_string());
+    }
     Exit::Usage.into()
+}
+
 fn reports_of(command: &Command) -> Option<&Reports> {
     match command {
         Command::Doctor(doctor) => Some(&doctor.reports),
         Command::Check(check) => Some(&check.reports),
         Command::Compare(compare) => Some(&compare.reports),
         _ => None,
+    }
+}
+
 fn name_of(command: &Command) -> &'static str {
+    match command {
         Command::Doctor(_) => "doctor",
         Command::Check(_) => "check",
         Command::Probe(_) => "probe",
@@ -84,7 +102,5 @@ fn name_of(command: &Command) -> &'static str {
         Command::Schema(_) => "schema",
         Command::Completions { .. } => "completions",
         Command::Pages { .. } => "pages",
-/// Runs the program.
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::from(70)
+    }
 }

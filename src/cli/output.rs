@@ -28,7 +28,12 @@ pub(super) fn style(global: &Global) -> Style {
         Colour::Never => false,
     };
     let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let measured = || rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|width| *width > 0);
+    let measured = || {
+        rustix::termios::tcgetwinsize(std::io::stdout())
+            .ok()
+            .map(|size| usize::from(size.ws_col))
+            .filter(|width| *width > 0)
+    };
     let width = columns.or_else(measured).unwrap_or(100);
     Style { colour, width, verbose: global.verbose, links: terminal && colour }
 }
@@ -38,9 +43,10 @@ pub(super) fn finish(run: &Run, reports: &Reports, global: &Global) -> Exit {
     print(&report::render(reports.format.into(), run, &style(global)));
     let exit = Exit::from(run.verdict());
     let plain = Style { verbose: global.verbose, ..Style::default() };
-    let all_written = reports.output.iter().fold(true, |so_far, file| {
-        write_file(file, &report::render(file.format.into(), run, &plain)) && so_far
-    });
+    let all_written = reports
+        .output
+        .iter()
+        .fold(true, |so_far, file| write_file(file, &report::render(file.format.into(), run, &plain)) && so_far);
     if all_written || exit == Exit::Incoherent { exit } else { Exit::Failed }
 }
 

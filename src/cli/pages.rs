@@ -46,7 +46,8 @@ fn pages() -> Result<BTreeMap<PathBuf, String>, Failure> {
         page.push('\n');
     }
     for (family, facts) in families {
-        let head = format!("# Facts: {family}\n\nGenerated from the types; `parallax explain FACT` prints the same.\n\n");
+        let head =
+            format!("# Facts: {family}\n\nGenerated from the types; `parallax explain FACT` prints the same.\n\n");
         pages.insert(format!("facts/{family}.md").into(), head + facts.trim_end() + "\n");
     }
     let documents = [

@@ -2,12 +2,12 @@
 
 use super::arguments::{Global, Probe};
 use super::exit::{Exit, Failure};
-use super::{configuration, gather, output};
+use super::{configuration, diagnose, gather, output};
 use crate::snapshot::Entry;
 
 /// Prints one snapshot. A context that can't be entered is printed too, with the reason, and exits 3.
 pub(super) fn run(arguments: &Probe, global: &Global) -> Result<Exit, Failure> {
-    let configuration = configuration::load(global.config.as_deref()).map_err(|error| Failure::Usage(error.render()))?;
+    let configuration = configuration::load(global.config.as_deref()).map_err(|error| diagnose::usage(&error))?;
     let wanted = if let Some(pid) = arguments.pid {
         gather::Wanted::Pid(pid)
     } else if let Some(name) = &arguments.container {

@@ -18,10 +18,11 @@ pub(super) fn text(document: Document) -> Result<String, Failure> {
     let schema = match document {
         Document::Snapshot => snapshot::schema::document(),
         Document::Findings => report::json::schema(),
-        Document::Check => check::definition::schema(),
+        Document::Check => check::schema(),
         Document::Config => configuration::schema(),
     };
-    serde_json::to_string_pretty(&schema).map_err(|error| Failure::Broken(format!("the schema can't be written: {error}")))
+    serde_json::to_string_pretty(&schema)
+        .map_err(|error| Failure::Broken(format!("the schema can't be written: {error}")))
 }
 
 /// Prints a completion script.

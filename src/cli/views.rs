@@ -43,7 +43,8 @@ fn is_public(kind: ContextKind) -> bool {
 
 /// `service:nix-daemon` becomes `service-nix-daemon.snapshot.json`; whatever else an id holds can't lead out of the directory.
 fn file_name(id: &str) -> String {
-    let safe: String = id.chars().map(|char| if char.is_ascii_alphanumeric() || "-_@.".contains(char) { char } else { '-' }).collect();
+    let safe: String =
+        id.chars().map(|char| if char.is_ascii_alphanumeric() || "-_@.".contains(char) { char } else { '-' }).collect();
     format!("{}{SUFFIX}", safe.trim_start_matches('.'))
 }
 
@@ -72,11 +73,19 @@ pub(super) fn read(directory: &Path, max_age: Duration, now_ms: i64) -> Result<(
         let age = now_ms - snapshot.taken_ms;
         let most = i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX);
         if age > most {
-            notes.push(format!("the view of {} is {} s old and was refused (at most {} s)", snapshot.context.id, age / 1000, most / 1000));
+            notes.push(format!(
+                "the view of {} is {} s old and was refused (at most {} s)",
+                snapshot.context.id,
+                age / 1000,
+                most / 1000
+            ));
         } else if age < -TOLERANCE_MS {
             notes.push(format!("the view of {} is dated {} s ahead and was refused", snapshot.context.id, -age / 1000));
         } else if !is_public(snapshot.context.kind) {
-            notes.push(format!("the view of {} was refused: only host, users and services are views for a job", snapshot.context.id));
+            notes.push(format!(
+                "the view of {} was refused: only host, users and services are views for a job",
+                snapshot.context.id
+            ));
         } else {
             views.push(snapshot);
         }

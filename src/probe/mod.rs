@@ -7,8 +7,8 @@
 pub mod credentials;
 pub mod environment;
 pub mod identity;
-pub mod tools;
 pub mod network;
+pub mod tools;
 
 use crate::snapshot::secret::RunKey;
 use crate::snapshot::{Fact, ObjectId, Reason};

@@ -57,21 +57,27 @@ fn walk(schema: &Value, path: &str, found: &mut Vec<FactPath>) {
 /// The schema without the alternative `null`.
 fn not_null(schema: &Value) -> &Value {
     let alternatives = schema.get("anyOf").and_then(Value::as_array);
-    let real = alternatives.and_then(|all| all.iter().find(|one| one.get("type").and_then(Value::as_str) != Some("null")));
+    let real =
+        alternatives.and_then(|all| all.iter().find(|one| one.get("type").and_then(Value::as_str) != Some("null")));
     real.unwrap_or(schema)
 }
 
 fn type_name(schema: &Value) -> String {
     let word = match schema.get("type") {
         Some(Value::String(word)) => word.as_str(),
-        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).find(|word| *word != "null").unwrap_or("value"),
+        Some(Value::Array(words)) => {
+            words.iter().filter_map(Value::as_str).find(|word| *word != "null").unwrap_or("value")
+        }
         _ => "value",
     };
     match word {
         "string" => "text".to_owned(),
         "integer" | "number" => "number".to_owned(),
         "boolean" => "true or false".to_owned(),
-        "array" => format!("list of {}", schema.get("items").map_or_else(|| "values".to_owned(), |items| element(not_null(items)))),
+        "array" => format!(
+            "list of {}",
+            schema.get("items").map_or_else(|| "values".to_owned(), |items| element(not_null(items)))
+        ),
         other => other.to_owned(),
     }
 }
@@ -92,7 +98,9 @@ mod tests {
             assert!(!fact.meaning.is_empty(), "{} has no sentence", fact.path);
             assert_ne!(fact.type_name, "value", "{} has no type", fact.path);
         }
-        assert!(facts.iter().any(|fact| fact.path == "network.endpoints[].listening" && fact.type_name == "true or false"));
+        assert!(
+            facts.iter().any(|fact| fact.path == "network.endpoints[].listening" && fact.type_name == "true or false")
+        );
         assert!(facts.iter().any(|fact| fact.path == "store.db.mount.read_only"));
     }
 }

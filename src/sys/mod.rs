@@ -6,8 +6,8 @@
 pub mod credentials;
 pub mod entry;
 pub mod jail;
-pub mod namespaces;
 pub mod kernel;
+pub mod namespaces;
 pub mod process;
 pub mod root;
 pub mod seccomp;
