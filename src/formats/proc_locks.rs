@@ -40,7 +40,8 @@ mod tests {
 
     #[test]
     fn the_device_is_hexadecimal_and_waiters_hold_nothing() {
-        let text = b"1: POSIX  ADVISORY  WRITE 3568 fe:10:2531452 0 EOF\n1: -> POSIX ADVISORY WRITE 77 fe:10:2531452 0 EOF\n\
+        let text =
+            b"1: POSIX  ADVISORY  WRITE 3568 fe:10:2531452 0 EOF\n1: -> POSIX ADVISORY WRITE 77 fe:10:2531452 0 EOF\n\
             2: OFDLCK ADVISORY  READ -1 00:06:1028 0 EOF\nnonsense\n";
         let locks = parse(text);
         let first =

@@ -5,6 +5,8 @@
 //! [`Fact::Unobserved`] with its reason. It imports `sys`, `formats` and `snapshot`, and nothing above.
 
 pub mod environment;
+pub mod nix;
+pub mod store;
 
 use crate::snapshot::secret::RunKey;
 use crate::snapshot::{Fact, ObjectId, Reason};

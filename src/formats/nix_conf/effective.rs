@@ -241,7 +241,8 @@ mod tests {
     #[test]
     fn every_token_knows_its_line() {
         let effective = apply(&assign(&[("substituters", "a"), ("extra-substituters", "b")]));
-        let origins: Vec<_> = effective.values["substituters"].tokens.iter().map(|token| token.origin.clone()).collect();
+        let origins: Vec<_> =
+            effective.values["substituters"].tokens.iter().map(|token| token.origin.clone()).collect();
         assert_eq!(origins, [Some(("f:1".to_owned(), Level::User)), Some(("f:2".to_owned(), Level::User))]);
     }
 }
