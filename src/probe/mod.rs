@@ -9,6 +9,8 @@ pub mod environment;
 pub mod identity;
 pub mod network;
 pub mod tools;
+pub mod nix;
+pub mod store;
 
 use crate::snapshot::secret::RunKey;
 use crate::snapshot::{Fact, ObjectId, Reason};

@@ -153,3 +153,36 @@ fn contents(file: &OwnedFd, path: String) -> Text {
         }
     }
 }
+
+/// When a process started, in clock ticks since boot, from its `stat` (`proc_pid_stat(5)`, field 22). The name in field 2 may hold
+/// blanks and parentheses; the last `)` ends it.
+pub fn start_ticks(stat: &[u8]) -> Option<u64> {
+    let text = String::from_utf8_lossy(stat);
+    let (_, fields) = text.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// A time in clock ticks since boot as milliseconds since 1970, by today's offset between the two clocks (`clock_gettime(2)`).
+pub fn ticks_to_unix_ms(ticks: u64) -> Option<i64> {
+    let milliseconds = |clock| {
+        let now = rustix::time::clock_gettime(clock);
+        now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+    };
+    let booted = milliseconds(rustix::time::ClockId::Realtime) - milliseconds(rustix::time::ClockId::Boottime);
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten()?;
+    let ticks = i64::try_from(ticks).ok()?;
+    Some(booted + ticks.checked_mul(1000)? / per_second)
+}
+
+/// The `stat` of any process, by our own procfs: at `/proc`, or at `/` once that is our root.
+pub fn stat_of(pid: u32) -> Text {
+    let jailed = rustix::fs::access("/self/fd", rustix::fs::Access::EXISTS).is_ok();
+    let path = if jailed { format!("/{pid}/stat") } else { format!("/proc/{pid}/stat") };
+    let named = format!("/proc/{pid}/stat");
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path.as_str(), flags, Mode::empty()).map_err(|errno| refused(&named, errno))?;
+    let mut bytes = vec![0; 4096];
+    let count = rustix::io::read(&file, &mut bytes).map_err(|errno| refused(&named, errno))?;
+    bytes.truncate(count);
+    Ok(bytes)
+}

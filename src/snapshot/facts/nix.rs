@@ -35,8 +35,8 @@ pub struct Nix {
     pub experimental_features: Fact<Vec<String>>,
     /// Effective `system-features`; absent when no configuration sets them (Nix then computes them).
     pub system_features: Fact<Vec<String>>,
-    /// What a client here asks of the daemon: restricted settings of user files and of `NIX_CONFIG`, one element per value.
-    /// Settings of the system file are never sent.
+    /// What the configuration here asks of the daemon: settings that only the daemon can honour, one element per value that somebody
+    /// wrote, with the level at which it stands. Those of the system file are never sent.
     pub requests: Fact<List<Request>>,
     /// Whom a daemon that runs in this context trusts and admits, by this context's own user database.
     pub trust: Trust,
@@ -52,7 +52,7 @@ pub struct ConfFile {
     pub level: String,
     /// Whether it exists.
     pub exists: Fact<bool>,
-    /// Whether this identity can read it; Nix ignores one that it can't read.
+    /// Whether this identity can read it; Nix ignores one that it can't read. Absent where there is none.
     pub readable: Fact<bool>,
     /// When it was last modified, in milliseconds since 1970.
     pub modified: Fact<i64>,
@@ -66,7 +66,7 @@ pub struct ConfFile {
 pub struct Setting {
     /// The canonical name.
     pub name: String,
-    /// The effective value, tokens joined by single blanks. `access-tokens` and its like are left out.
+    /// The effective value, tokens joined by single blanks. The values of `access-tokens` and its like are withheld; URLs lose their user part.
     pub value: Fact<String>,
     /// Where the deciding lines stand, `file:line` or `NIX_CONFIG:line`, the last one last.
     pub origins: Vec<String>,

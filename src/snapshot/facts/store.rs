@@ -84,6 +84,9 @@ pub struct Database {
     pub schema: Fact<u32>,
     /// `wal` or `rollback`, from bytes 18 and 19 of the file's header; the database is never opened through SQLite.
     pub journal: Fact<String>,
+    /// Whether this identity could write the database as Nix does: the file, its `big-lock` and the directory around them; absent
+    /// without a database.
+    pub writable: Fact<bool>,
     /// Who holds locks on the database or on its `big-lock` (`proc_locks(5)`), as the host sees it.
     pub lock_holders: Fact<List<LockHolder>>,
 }
@@ -106,7 +109,7 @@ pub struct LockHolder {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Chosen {
-    /// `local`, `daemon`, `chroot` (a store below the home directory), or the scheme of another one.
+    /// `local`, `daemon` (any Unix socket), `chroot` (a store below the home directory), or the scheme of another one.
     pub kind: Fact<String>,
     /// As `nix store info` prints it: `local`, `daemon`, `unix:///path`, …
     pub url: Fact<String>,
@@ -124,7 +127,8 @@ pub struct Chosen {
 pub struct Daemon {
     /// Whether the handshake came to its end.
     pub answers: Fact<bool>,
-    /// What went wrong, such as `ECONNREFUSED`; absent when it answers.
+    /// What went wrong: an errno such as `ECONNREFUSED`, or words such as `the connection was closed`, which is how a daemon treats a user
+    /// that it does not admit; absent when it answers.
     pub failure: Fact<String>,
     /// The daemon's Nix version; absent when its protocol is older than 1.33.
     pub version: Fact<String>,
@@ -132,7 +136,7 @@ pub struct Daemon {
     pub protocol: Fact<String>,
     /// `trusted`, `untrusted` or `unknown`, as the daemon sees this identity; absent when its protocol is older than 1.35.
     pub trust: Fact<String>,
-    /// The process that serves the socket (`SO_PEERCRED` of the connected end).
+    /// The process that listens at the socket (`SO_PEERCRED` of the connected end); behind a socket unit that is the service manager.
     pub server: Fact<ObjectId>,
 }
 
