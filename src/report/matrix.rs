@@ -78,6 +78,7 @@ impl Matrix {
         for (path, cells) in &self.rows {
             table.add_row(std::iter::once(path.as_str()).chain(cells.iter().map(String::as_str)));
         }
+        table.column_mut(0)?.set_padding((0, 1));
         let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
         let fits = lines.iter().all(|line| textwrap::core::display_width(line) <= width);
         fits.then_some(lines)

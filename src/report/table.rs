@@ -128,20 +128,23 @@ fn one_incoherent(page: &mut Page, finding: &Finding, symptoms: &[&Finding], sty
 
 /// What could not be compared, grouped by context and reason, so that one cause of many unknown rows is read once.
 fn unknown(page: &mut Page, run: &Run, style: &Style) {
-    let mut groups: BTreeMap<(bool, String, String), Vec<&Finding>> = BTreeMap::new();
+    let mut by_reason: BTreeMap<(String, String), Vec<&Finding>> = BTreeMap::new();
     for finding in run.findings.iter().filter(|finding| finding.outcome == Outcome::Unknown) {
         let (context, reason) = match finding.unseen.first() {
             Some(unseen) => (text::short(&unseen.context, SENTENCE), text::short(&unseen.reason, SENTENCE)),
             None => (String::new(), sentence(finding)),
         };
-        groups.entry((!decides(run, finding), context, reason)).or_default().push(finding);
+        by_reason.entry((context, reason)).or_default().push(finding);
     }
-    if groups.is_empty() {
+    if by_reason.is_empty() {
         return;
     }
+    let passes = |rows: &[&Finding]| !rows.iter().any(|row| decides(run, row));
+    let mut groups: Vec<_> = by_reason.into_iter().collect();
+    groups.sort_by_key(|(_, rows)| passes(rows));
     page.gap();
     let shown = if style.verbose { groups.len() } else { SHOWN };
-    for ((passes, context, reason), rows) in groups.iter().take(shown) {
+    for ((context, reason), rows) in groups.iter().take(shown) {
         let mut checks: Vec<_> = rows.iter().map(|row| text::plain(&row.check)).collect();
         checks.dedup();
         let mut line = format!("{} could not be compared", counted(checks.len(), "check"));
@@ -149,7 +152,7 @@ fn unknown(page: &mut Page, run: &Run, style: &Style) {
             line.push_str(&format!(" for {context}"));
         }
         line.push_str(&format!(": {reason}"));
-        let ink = if *passes { Ink::Dim } else { Ink::Warn };
+        let ink = if passes(rows) { Ink::Dim } else { Ink::Warn };
         page.labelled(ink, 0, "unknown: ", &line);
         let named = if style.verbose { checks.len() } else { NAMED };
         let more = checks.len().saturating_sub(named);
