@@ -82,25 +82,33 @@ pub struct Names<'a> {
     pub units: &'a BTreeMap<String, u64>,
     /// The uids that Nix builds run as.
     pub builders: &'a [u32],
+    /// The pids of known services, and what their contexts are called.
+    pub services: &'a BTreeMap<u32, String>,
+    /// Every pid's parent.
+    pub parents: &'a BTreeMap<u32, u32>,
 }
 
-/// The contexts among processes that stand apart; each list is one unit, oldest first.
-pub fn contexts(
-    here: &Here<'_>,
-    apart: BTreeMap<Standing, Vec<&Process>>,
-    names: &Names<'_>,
-) -> Vec<Result<Context, Box<Refused>>> {
-    let mut units: BTreeMap<Standing, (Vec<&Process>, Vec<MountEntry>)> = BTreeMap::new();
+/// The processes of each unit, oldest first, and the mount table of its oldest.
+pub type Units<'a> = BTreeMap<Standing, (Vec<&'a Process>, Vec<MountEntry>)>;
+
+/// Gathers processes that stand apart into units; a container whose control group does not show its id is known by its mounts.
+pub fn gather(apart: BTreeMap<Standing, Vec<&Process>>) -> Units<'_> {
+    let mut units = Units::new();
     for (standing, processes) in apart {
         let mounts = processes.first().map(|first| mounts(first)).unwrap_or_default();
         let standing = match standing {
             Standing::Apart(key) => container_by_mounts(&mounts).map_or(Standing::Apart(key), Standing::Container),
             other => other,
         };
-        let unit = units.entry(standing).or_insert_with(|| (Vec::new(), mounts));
-        unit.0.extend(processes);
-        unit.0.sort_by_key(|process| (process.start_ticks, process.pid));
+        let (members, _) = units.entry(standing).or_insert_with(|| (Vec::new(), mounts));
+        members.extend(processes);
+        members.sort_by_key(|process| (process.start_ticks, process.pid));
     }
+    units
+}
+
+/// The contexts of these units.
+pub fn contexts(here: &Here<'_>, units: &Units<'_>, names: &Names<'_>) -> Vec<Result<Context, Box<Refused>>> {
     units.iter().flat_map(|(standing, (processes, mounts))| unit(here, standing, processes, mounts, names)).collect()
 }
 
@@ -187,7 +195,10 @@ fn unit_header(
     names: &Names<'_>,
 ) -> Header {
     if let Some(name) = build_name(oldest, mounts, names.builders) {
-        return here.header(ContextKind::Build, &name, None);
+        let mut header = here.header(ContextKind::Build, &name, None);
+        let maker = procfs::ancestors(oldest.pid, names.parents).find_map(|pid| names.services.get(&pid));
+        header.chain.extend(maker.map(|service| format!("a build of {service}")));
+        return header;
     }
     match standing {
         Standing::Container(id) => {
@@ -260,8 +271,77 @@ fn tidy(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::procfs::tests::process;
-    use super::{build_name, container_by_mounts, engine_socket, tidy};
+    use super::{Names, Standing, build_name, container_by_mounts, contexts, engine_socket, gather, standing, tidy};
+    use crate::context::discover::here::Here;
+    use crate::context::discover::procfs::{Place, Process};
+    use crate::formats::cgroup::Owner;
     use crate::formats::mountinfo;
+    use crate::sys::process::{NAMESPACES, NamespaceNumber};
+    use std::collections::BTreeMap;
+
+    fn at(mut process: Process, differing: &[&'static str], root: u64) -> Process {
+        let number =
+            |name: &&'static str| NamespaceNumber { device: 4, inode: 1 + u64::from(differing.contains(name)) };
+        let namespaces = NAMESPACES.iter().map(|name| (*name, number(name))).collect();
+        process.place = Ok(Place { namespaces, root: (1, root) });
+        process
+    }
+
+    fn found(processes: &[Process], units: &[(&str, u64)]) -> Vec<String> {
+        let own = at(process(1, 0, "/usr/bin/parallax", &["parallax"]), &[], 2);
+        let place = own.place.clone().expect("a place");
+        let here = Here { own: &own, place: &place, boot: "b".into(), host: "h".into() };
+        let mut apart: BTreeMap<Standing, Vec<&Process>> = BTreeMap::new();
+        for process in processes {
+            let standing = standing(&here, process);
+            if standing != Standing::Host {
+                apart.entry(standing).or_default().push(process);
+            }
+        }
+        let units = units.iter().map(|(unit, start)| ((*unit).to_owned(), *start)).collect();
+        let (engines, none, parents) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let names = Names { engines: &engines, units: &units, builders: &[], services: &none, parents: &parents };
+        let contexts = contexts(&here, &gather(apart), &names).into_iter();
+        contexts.map(|one| one.map_or_else(|refused| refused.header.id, |context| context.header.id)).collect()
+    }
+
+    // No process has these pids: above the largest that the kernel gives (PID_MAX_LIMIT).
+    const PID: u32 = 1 << 23;
+
+    #[test]
+    fn private_mounts_on_the_host_s_root_make_no_context() {
+        assert!(found(&[at(process(PID, 1, "/usr/lib/systemd/systemd-udevd", &[]), &["mnt"], 2)], &[]).is_empty());
+        let rooted = at(process(PID, 1, "/bin/sleep", &[]), &["mnt"], 9);
+        assert_eq!(found(&[rooted], &[]), ["container:sleep-2"]);
+    }
+
+    #[test]
+    fn a_unit_with_a_private_network_is_named_after_the_unit_and_what_a_unit_starts_is_not() {
+        let mut main = at(process(PID, 1, "/usr/bin/cache", &[]), &["net", "mnt"], 2);
+        main.owner = Some(Owner::Unit("cache.service".into()));
+        assert_eq!(found(std::slice::from_ref(&main), &[("cache.service", main.start_ticks)]), ["service:cache"]);
+        assert_eq!(found(&[main], &[("cache.service", 1)]), ["container:cache-2"]);
+    }
+
+    #[test]
+    fn users_of_one_container_are_contexts_of_their_own_and_its_workers_are_one() {
+        let id = "a".repeat(64);
+        let member = |pid: u32, uid: u32| {
+            let mut process = at(process(pid, 1, "/bin/nginx", &[]), &["net", "mnt", "pid"], 9);
+            process.owner = Some(Owner::Container(id.clone()));
+            process.status.uids = [uid; 4];
+            process
+        };
+        let processes = [member(PID, 0), member(PID + 1, 101), member(PID + 2, 101)];
+        assert_eq!(found(&processes, &[]), ["container:aaaaaaaaaaaa", "container:aaaaaaaaaaaa/user-101"]);
+    }
+
+    #[test]
+    fn a_process_that_cannot_be_looked_into_is_still_known_by_its_container() {
+        let mut hidden = process(PID, 1, "/bin/sh", &[]);
+        hidden.owner = Some(Owner::Container("b".repeat(64)));
+        assert_eq!(found(&[hidden], &[]), ["container:bbbbbbbbbbbb"]);
+    }
 
     #[test]
     fn a_sandboxed_build_is_named_by_its_derivation() {

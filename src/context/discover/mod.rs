@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Context, EnvironmentSource};
 use crate::formats::cgroup::Owner;
 use crate::snapshot::{ContextKind, Entry, Header};
-use containers::{Names, Standing, is_shim, standing};
+use containers::{Names, Standing, Units, is_shim, standing};
 use here::Here;
 use procfs::Process;
 use services::Instance;
@@ -89,14 +89,23 @@ pub async fn discover(scope: &Scope) -> Discovered {
         users::contexts(&here, scope, &accounts, &sorted.host, &processes.parents, &service_users, &mut found.notes);
     let units = unit_starts(&processes.others);
     let builders = accounts.members("nixbld");
-    let names = Names { engines: &engines.containers, units: &units, builders: &builders };
+    let serving = service_pids(&sorted.services);
+    let names = Names {
+        engines: &engines.containers,
+        units: &units,
+        builders: &builders,
+        services: &serving,
+        parents: &processes.parents,
+    };
     let mut apart = sorted.apart;
     // A build without a sandbox stands in the host's namespaces and shows by its user alone.
     for process in sorted.host.iter().filter(|process| builders.contains(&process.status.uids[1])) {
         apart.entry(Standing::Machine(format!("nixbld-{}", process.status.uids[1]))).or_default().push(process);
     }
+    let gathered = containers::gather(apart);
+    found.notes.extend(unseen_note(&here, &engines.containers, &gathered));
     let of_services = service_contexts(&here, &sorted.services);
-    for one in of_users.into_iter().chain(of_services).chain(containers::contexts(&here, apart, &names)) {
+    for one in of_users.into_iter().chain(of_services).chain(containers::contexts(&here, &gathered, &names)) {
         match one {
             Ok(context) => found.contexts.push(context),
             Err(refused) => found.refused.push(*refused),
@@ -108,7 +117,23 @@ pub async fn discover(scope: &Scope) -> Discovered {
 
 fn sockets(scope: &Scope) -> Vec<String> {
     let given = scope.docker_host.as_deref().and_then(|host| host.strip_prefix("unix://"));
-    docker::DEFAULT_SOCKETS.into_iter().chain(given).map(str::to_owned).collect()
+    let uid = scope.invoker.uid;
+    let rootless = ["docker.sock", "podman/podman.sock"].map(|socket| format!("/run/user/{uid}/{socket}"));
+    let own = rootless.into_iter().filter(|_| uid != 0 && uid == rustix::process::geteuid().as_raw());
+    docker::DEFAULT_SOCKETS.into_iter().chain(given).map(str::to_owned).chain(own).collect()
+}
+
+/// Containers that an engine lists and that no process shows: they are on another machine, or in pids that are hidden from us.
+fn unseen_note(here: &Here<'_>, engines: &BTreeMap<String, docker::Named>, units: &Units<'_>) -> Option<String> {
+    let is_seen = |id: &String| {
+        units.contains_key(&Standing::Container(id.clone())) || here.own.owner == Some(Owner::Container(id.clone()))
+    };
+    let unseen: Vec<&str> =
+        engines.iter().filter(|(id, _)| !is_seen(id)).map(|(_, named)| named.name.as_str()).take(4).collect();
+    let more = if unseen.len() > 3 { " and others" } else { "" };
+    let names = unseen.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+    (!unseen.is_empty())
+        .then(|| format!("an engine lists containers of which no process was found here: {names}{more}"))
 }
 
 fn host(here: &Here<'_>) -> Context {
@@ -195,6 +220,12 @@ fn service_contexts(here: &Here<'_>, services: &[Instance<'_>]) -> Vec<Result<Co
         here.context(header, process)
     };
     services.iter().map(context).collect()
+}
+
+/// The pids of all instances, and what their contexts are called.
+fn service_pids(services: &[Instance<'_>]) -> BTreeMap<u32, String> {
+    let name = |instance: &Instance<'_>| format!("service:{}", instance.service.name);
+    services.iter().flat_map(|one| one.pids.iter().map(move |pid| (*pid, name(one)))).collect()
 }
 
 /// The start of the oldest process of each systemd unit.
