@@ -24,6 +24,8 @@ use crate::probe::{Account, Wishes};
 const CAP: u64 = 1 << 20;
 /// The host's file.
 const HOST: &str = "/etc/parallax/parallax.toml";
+/// How a day is written.
+const DAY: &str = "write a day, such as 2027-01-31, without quotes";
 /// The project's file.
 const PROJECT: &str = "parallax.toml";
 
@@ -306,8 +308,9 @@ impl File<'_> {
         message: impl fmt::Display,
         help: Option<String>,
     ) -> Box<Wrong> {
-        let source_text = NamedSource::new(&self.path, self.text.to_owned());
-        Box::new(Wrong { message: message.to_string(), help, text: source_text, span: span.map(SourceSpan::from) })
+        let source_text = NamedSource::new(&self.path, without_userinfo(self.text));
+        let message = without_userinfo(&message.to_string());
+        Box::new(Wrong { message, help, text: source_text, span: span.map(SourceSpan::from) })
     }
 
     fn line(&self, at: usize) -> usize {
@@ -343,7 +346,7 @@ impl File<'_> {
 
 fn read_text(file: &File<'_>, author: Author) -> Result<Configuration, Box<Wrong>> {
     let written: Written = toml::from_str(file.text)
-        .map_err(|error| file.wrong(error.span(), error.message(), did_you_mean(error.message())))?;
+        .map_err(|error| file.wrong(error.span(), error.message(), help_for(error.message())))?;
     if let Some(deadline) = written.deadline_ms.as_ref().filter(|deadline| *deadline.get_ref() == 0) {
         return Err(file.wrong(Some(deadline.span()), "a deadline of nothing", Some("give it in milliseconds".into())));
     }
@@ -410,8 +413,7 @@ fn waived(file: &File<'_>, waiver: &WrittenWaiver, by: &str) -> Result<Waiver, B
 
 fn day(file: &File<'_>, until: &Spanned<Datetime>) -> Result<Date, Box<Wrong>> {
     let Datetime { date: Some(date), time: None, offset: None } = until.get_ref() else {
-        let help = Some("write a day, such as 2027-01-31, without quotes".to_owned());
-        return Err(file.wrong(Some(until.span()), "not a day", help));
+        return Err(file.wrong(Some(until.span()), "not a day", Some(DAY.to_owned())));
     };
     let parts = (i16::try_from(date.year), i8::try_from(date.month), i8::try_from(date.day));
     let day = match parts {
@@ -421,8 +423,26 @@ fn day(file: &File<'_>, until: &Spanned<Datetime>) -> Result<Date, Box<Wrong>> {
     day.ok_or_else(|| file.wrong(Some(until.span()), "there is no such day", None))
 }
 
-/// The nearest of the names that the message of an unknown key lists.
-fn did_you_mean(message: &str) -> Option<String> {
+/// The text with the userinfo of every URL in it covered, each byte by one sign so that places stay: a diagnostic shows lines of the
+/// file, and ends in a log.
+fn without_userinfo(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        let authority = after.split(['/', '"', '\'', '\n', ' ']).next().unwrap_or_default();
+        let covered = authority.rfind('@').unwrap_or_default();
+        shown.extend([before, "://", &"*".repeat(covered)]);
+        rest = after.get(covered..).unwrap_or_default();
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// What to write instead: the nearest of the names that the message of an unknown key lists, or how a day is written.
+fn help_for(message: &str) -> Option<String> {
+    if message.ends_with("expected a TOML datetime") {
+        return Some(DAY.to_owned());
+    }
     let mut names = message.strip_prefix("unknown field `")?.split('`').step_by(2);
     let unknown = names.next()?;
     let distance = |name: &&str| strsim::damerau_levenshtein(unknown, name);
