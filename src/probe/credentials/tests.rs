@@ -202,6 +202,19 @@ fn a_fifo_a_directory_and_an_endless_file_end_in_reasons() {
 }
 
 #[test]
+fn a_file_that_the_kernel_refuses_is_neither_there_nor_missing() {
+    let world = World::new("HOME=/home/me");
+    world.file("/home/me/.mc/other", "");
+    std::os::unix::fs::symlink("config.json", world.inside("/home/me/.mc/config.json")).expect("symlink");
+    let credentials = world.look().0;
+    let reason = Reason::Unreadable { path: "/home/me/.mc/config.json".into(), errno: "ELOOP".into() };
+    assert_eq!(present(&credentials.s3).more, Some(reason.clone()));
+    let files = present(&credentials.files).items;
+    let file = files.iter().find(|file| file.purpose == "mc").expect("the file");
+    assert_eq!((&file.exists, &file.readable), (&Fact::Unobserved(reason.clone()), &Fact::Unobserved(reason)));
+}
+
+#[test]
 fn an_incomplete_identity_says_nothing_of_what_our_own_rights_reach() {
     let mut world = World::new("HOME=/home/me");
     world.incomplete = vec!["gid 7".into()];
