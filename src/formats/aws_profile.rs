@@ -5,7 +5,7 @@
 //! the SDKs go on. Values are borrowed from the text, so that a secret is never copied. No I/O.
 
 /// Most sections that are kept; the rest is counted in [`AwsFile::cut`].
-const MAX_SECTIONS: usize = 4096;
+const MAX_SECTIONS: usize = 1024;
 
 /// Which of the two files it is: they name profiles differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Section<'a> {
     /// 1-based line of its header.
     pub line: u32,
     properties: Vec<Property<'a>>,
+    /// The last property that is not nested, if it is empty: what follows indented is nested below it.
+    open: Option<String>,
 }
 
 /// One property. No `Debug`: the value may be a secret.
@@ -106,25 +108,32 @@ fn take<'a>(file: &mut AwsFile<'a>, line: &'a str, number: u32, dialect: Dialect
         let Some((name, _)) = header.split_once(']') else {
             file.unknown_lines.push(number);
             // What follows belongs to no section that could be named.
-            file.sections.push(Section { kind: SectionKind::Other, line: number, properties: Vec::new() });
+            file.sections.push(Section { kind: SectionKind::Other, line: number, properties: Vec::new(), open: None });
             return;
         };
         if file.sections.len() == MAX_SECTIONS {
             file.cut = true;
             return;
         }
-        file.sections.push(Section { kind: kind(name.trim(), dialect), line: number, properties: Vec::new() });
+        file.sections.push(Section {
+            kind: kind(name.trim(), dialect),
+            line: number,
+            properties: Vec::new(),
+            open: None,
+        });
         return;
     }
     let (Some(section), Some((name, value))) = (file.sections.last_mut(), trimmed.split_once('=')) else {
         file.unknown_lines.push(number);
         return;
     };
-    let nested = line.starts_with([' ', '\t']);
-    let parent = section.properties.iter().rev().find(|property| property.parent.is_none());
-    let parent = parent.filter(|property| nested && property.value.is_empty()).map(|property| property.name.clone());
     let name = name.trim().to_ascii_lowercase();
-    section.properties.push(Property { name, parent, value: without_comment(value.trim()), line: number });
+    let value = without_comment(value.trim());
+    let parent = section.open.clone().filter(|_| line.starts_with([' ', '\t']));
+    if parent.is_none() {
+        section.open = value.is_empty().then(|| name.clone());
+    }
+    section.properties.push(Property { name, parent, value, line: number });
 }
 
 /// A comment within a line begins with a blank and `#` or `;`.

@@ -96,34 +96,49 @@ pub fn parse(text: &[u8]) -> Result<Vec<Alias>, McError> {
     })?;
     let mut written = document.hosts;
     written.extend(document.aliases);
+    let lines = lines_of_objects(text);
     let alias = |(name, alias): (String, Written)| {
-        let line = line_of(text, &name);
+        let line = lines.get(name.as_bytes()).copied();
         Alias { name, url: alias.url, access_key: alias.access_key, secret_key: alias.secret_key, line }
     };
     Ok(written.into_iter().map(alias).collect())
 }
 
-/// The line on which a key with an object for its value first stands. serde_json keeps no places, and `mc` writes names as they are.
-fn line_of(text: &[u8], name: &str) -> Option<u32> {
-    let quoted = format!("\"{name}\"");
-    let starts = text.windows(quoted.len()).enumerate().filter(|(_, window)| *window == quoted.as_bytes());
-    let is_object = |after: &[u8]| {
-        let after = after.trim_ascii_start().strip_prefix(b":");
-        after.is_some_and(|value| value.trim_ascii_start().starts_with(b"{"))
-    };
-    let mut objects = starts.filter(|(at, _)| text.get(at + quoted.len()..).is_some_and(is_object));
-    let (at, _) = objects.next()?;
-    let before = text.get(..at)?;
-    u32::try_from(before.iter().filter(|byte| **byte == b'\n').count() + 1).ok()
+/// The line on which each key with an object for its value first stands. serde_json keeps no places; the text is known to be JSON, and
+/// one pass over its strings finds them, however many there are.
+fn lines_of_objects(text: &[u8]) -> BTreeMap<&[u8], u32> {
+    let mut lines = BTreeMap::new();
+    let (mut at, mut line) = (0, 1_u32);
+    while let Some(byte) = text.get(at) {
+        at += 1;
+        match byte {
+            b'\n' => line = line.saturating_add(1),
+            b'"' => {
+                let start = at;
+                while let Some(byte) = text.get(at).filter(|byte| **byte != b'"') {
+                    at += if *byte == b'\\' { 2 } else { 1 };
+                }
+                let after = text.get(at + 1..).unwrap_or_default().trim_ascii_start().strip_prefix(b":");
+                let is_object = after.is_some_and(|value| value.trim_ascii_start().starts_with(b"{"));
+                if let Some(name) = text.get(start..at).filter(|_| is_object) {
+                    lines.entry(name).or_insert(line);
+                }
+                at += 1;
+            }
+            _ => {}
+        }
+    }
+    lines
 }
 
 /// Reads the value of `MC_HOST_<name>`: `https://ACCESS:SECRET[:TOKEN]@HOST[:PORT]`. Keys are taken as they stand, without
-/// percent-decoding: the host begins after the last `@`, the access key ends at the first `:`.
+/// percent-decoding: the host begins after the last `@`, the access key ends at the first `:`;
+/// without one there are no keys.
 pub fn parse_variable(name: &str, value: &str, line: Option<u32>) -> Result<Alias, McError> {
     let scheme_ends = ["https://", "http://"].into_iter().find(|scheme| value.starts_with(scheme)).map(str::len);
     let (scheme, rest) = scheme_ends.and_then(|at| value.split_at_checked(at)).ok_or(McError::Url { line })?;
     let (keys, host) = rest.rsplit_once('@').unwrap_or(("", rest));
-    let (access_key, secrets) = keys.split_once(':').unwrap_or((keys, ""));
+    let (access_key, secrets) = keys.split_once(':').unwrap_or_default();
     let secret_key = secrets.split_once(':').map_or(secrets, |(secret_key, _token)| secret_key);
     Ok(Alias {
         name: name.to_owned(),
@@ -190,6 +205,8 @@ mod tests {
         assert_eq!(alias.secret_key.as_ref().map(|key| key.expose_secret()), Some("s/e+c@r%2Fet"));
         let anonymous = parse_variable("m", "http://host:9000", None).expect("a URL");
         assert_eq!((anonymous.access_key.as_str(), anonymous.secret_key.is_none()), ("", true));
+        let lone = parse_variable("m", "http://lone@host:9000", None).expect("a URL");
+        assert_eq!((lone.access_key.as_str(), lone.url.as_str()), ("", "http://host:9000"));
     }
 
     #[test]

@@ -69,6 +69,30 @@ fn lacks<T>(list: &mut List<T>, reason: Reason) {
     list.more.get_or_insert(reason);
 }
 
+/// The public half of a key. One that has the form of a secret key (generated ones have 40 characters or more, or signs of base64) was put
+/// into the wrong place, and is not shown.
+fn key_id(id: Option<&str>, origin: &str) -> Fact<String> {
+    match id.filter(|id| !id.is_empty()) {
+        None => Fact::Absent,
+        Some(id) if id.len() >= 40 || id.contains(['/', '+', '=']) => Fact::Unobserved(Reason::Malformed {
+            path: origin.to_owned(),
+            line: None,
+            detail: "the access key id has the form of a secret key".to_owned(),
+        }),
+        Some(id) => Fact::Present(id.to_owned()),
+    }
+}
+
+/// The first elements; that there are more is noted.
+fn capped<T, U>(list: &mut List<T>, mut elements: Vec<U>, path: &str) -> Vec<U> {
+    const MOST: usize = 1024;
+    if elements.len() > MOST {
+        elements.truncate(MOST);
+        lacks(list, Reason::Truncated { at: MOST as u64, what: format!("entries of {path}") });
+    }
+    elements
+}
+
 /// A place in a file, as origins are written.
 fn place(path: &str, line: Option<u32>) -> String {
     line.map_or_else(|| path.to_owned(), |line| format!("{path}:{line}"))

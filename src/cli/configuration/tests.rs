@@ -91,6 +91,15 @@ fn every_mistake_is_shown_with_its_place_and_what_to_write() {
     insta::assert_snapshot!("no_toml", shown("tools = [\n"));
 }
 
+#[test]
+fn a_password_in_the_file_is_in_no_diagnostic_that_shows_its_neighbourhood() {
+    for line in ["tolls = 1", "[[waive]]"] {
+        let shown = shown(&format!("{line}\n[[endpoint]]\nname = \"a\"\nurl = \"http://u:canary@store\"\n"));
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+    assert!(!shown("[[endpoint]]\nname = \"a\"\nurl = \"http://u:canary@store\"\n").contains("canary"));
+}
+
 /// A host's place without a file, and a project's directory with one.
 fn project(text: &str, mode: u32) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");

@@ -6,7 +6,7 @@
 
 use super::endpoints::{account, name, normal};
 use super::files::Files;
-use super::{fingerprint, lacks, place, variable};
+use super::{fingerprint, key_id, lacks, place, variable};
 use crate::formats::aws_profile::{self, AwsFile, Dialect, Section, SectionKind};
 use crate::formats::mc_config::PLACEHOLDER_ACCESS_KEY;
 use crate::probe::Target;
@@ -234,7 +234,7 @@ fn environment_key(target: &Target<'_>, chain: &AwsChain) -> Option<S3Key> {
         provider: "environment".to_owned(),
         name: KEY.to_owned(),
         origin: KEY.to_owned(),
-        access_key_id: id.map(str::to_owned).into(),
+        access_key_id: key_id(id, KEY),
         fingerprint: secret.map_or(Fact::Absent, |secret| fingerprint(target, secret, "s3")),
         account: account(target, &chain.endpoint),
         endpoint: chain.endpoint.clone(),
@@ -263,7 +263,7 @@ fn profile_keys(target: &Target<'_>, profiles: &Profiles<'_>, chain: &AwsChain, 
             provider: "profile".to_owned(),
             name: profile.clone(),
             origin: place(path, Some(line)),
-            access_key_id: id.map(|(value, _)| value.to_owned()).into(),
+            access_key_id: key_id(id.map(|(value, _)| value), &place(path, Some(line))),
             fingerprint: secret.map_or(Fact::Absent, print),
             account: account(target, &endpoint),
             endpoint,

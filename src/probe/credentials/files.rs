@@ -3,7 +3,7 @@
 //! The home directory is `$HOME`, or the passwd entry's of this uid in the target's own `/etc/passwd`. Every file that is looked at is
 //! kept as a fact, whether it exists or not.
 
-use super::variable;
+use super::{unread_environment, variable};
 use crate::formats::passwd;
 use crate::probe::{Target, fact, reason};
 use crate::snapshot::facts::CredentialFile;
@@ -36,7 +36,7 @@ impl<'a> Files<'a> {
 
     /// What was looked at, in order.
     pub fn seen(self) -> List<CredentialFile> {
-        let more = self.home.reason().cloned();
+        let more = unread_environment(self.target).or_else(|| self.home.reason().cloned());
         List { items: self.seen, more }
     }
 

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::endpoints::{account, name, normal};
 use super::files::Files;
-use super::{fingerprint, lacks, place};
+use super::{capped, fingerprint, key_id, lacks, place};
 use crate::formats::mc_config::{self, Alias, McError};
 use crate::snapshot::endpoint::NamedEndpoint;
 use crate::snapshot::facts::S3Key;
@@ -33,7 +33,7 @@ pub(super) fn observe(files: &mut Files<'_>, keys: &mut List<S3Key>, named: &mut
         };
         match content {
             Fact::Present((path, text)) => match mc_config::parse(text.expose()) {
-                Ok(aliases) => aliases.iter().for_each(|alias| {
+                Ok(aliases) => capped(keys, aliases, &path).iter().for_each(|alias| {
                     let origin = place(&path, alias.line);
                     add(files, keys, named, alias, ("mc-alias", origin));
                 }),
@@ -69,7 +69,8 @@ fn variable_file(files: &mut Files<'_>, keys: &mut List<S3Key>, named: &mut Vec<
             let Some(text) = text.expose_str() else {
                 return lacks(keys, malformed(&stated.path, McError::Url { line: None }));
             };
-            for alias in mc_config::parse_variables(text) {
+            let aliases = mc_config::parse_variables(text).collect();
+            for alias in capped(keys, aliases, &stated.path) {
                 match alias {
                     Ok(alias) => {
                         let origin = place(&stated.path, alias.line);
@@ -102,7 +103,7 @@ fn add(
     keys.items.push(S3Key {
         provider: provider.to_owned(),
         name: alias.name.clone(),
-        access_key_id: Some(alias.access_key.clone()).filter(|key| !key.is_empty()).into(),
+        access_key_id: key_id(Some(&alias.access_key), &origin),
         fingerprint: alias.secret_key.as_ref().map_or(Fact::Absent, secret),
         account: account(files.target, &endpoint),
         endpoint,
@@ -117,7 +118,7 @@ fn add(
 fn is_default(alias: &Alias) -> bool {
     let same = |(name, url): &(&str, &str)| *name == alias.name && normal(url) == normal(&alias.url);
     let nobodys = ["", mc_config::PLACEHOLDER_ACCESS_KEY, mc_config::PLAY_ACCESS_KEY];
-    mc_config::DEFAULT_ALIASES.iter().any(|default| same(default)) && nobodys.contains(&alias.access_key.as_str())
+    mc_config::DEFAULT_ALIASES.iter().any(same) && nobodys.contains(&alias.access_key.as_str())
 }
 
 fn malformed(path: &str, error: McError) -> Reason {

@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 
 use super::files::Files;
-use super::{fingerprint, lacks, unread_environment};
+use super::{capped, fingerprint, lacks, unread_environment};
 use crate::formats::docker_config::{self, Holder, Login};
 use crate::snapshot::facts::RegistryLogin;
 use crate::snapshot::secret::Secret;
@@ -26,7 +26,10 @@ pub(super) fn observe(files: &mut Files<'_>) -> List<RegistryLogin> {
     };
     match content {
         Fact::Present((path, text)) => match docker_config::parse(text.expose()) {
-            Ok(read) => logins.items.extend(read.into_iter().map(|login| kept(files, login, &path))),
+            Ok(read) => {
+                let read = capped(&mut logins, read, &path);
+                logins.items.extend(read.into_iter().map(|login| kept(files, login, &path)));
+            }
             Err(error) => {
                 let (line, detail) = (Some(error.line()), error.to_string());
                 lacks(&mut logins, Reason::Malformed { path, line, detail });

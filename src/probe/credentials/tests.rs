@@ -184,7 +184,8 @@ fn an_environment_that_could_not_be_read_leaves_every_list_open() {
     let credentials = World::unobserved(reason.clone()).look().0;
     assert_eq!(present(&credentials.s3).more, Some(reason.clone()));
     assert_eq!(present(&credentials.netrc).more, Some(reason.clone()));
-    assert_eq!(present(&credentials.registries).more, Some(reason));
+    assert_eq!(present(&credentials.registries).more, Some(reason.clone()));
+    assert_eq!(present(&credentials.files).more, Some(reason));
 }
 
 #[test]
@@ -198,6 +199,19 @@ fn a_fifo_a_directory_and_an_endless_file_end_in_reasons() {
     assert!(is_not_regular(present(&credentials.netrc).more));
     assert!(is_not_regular(present(&credentials.s3).more));
     assert!(matches!(present(&credentials.registries).more, Some(Reason::Truncated { .. })));
+}
+
+#[test]
+fn a_file_that_the_kernel_refuses_is_neither_there_nor_missing() {
+    let world = World::new("HOME=/home/me");
+    world.file("/home/me/.mc/other", "");
+    std::os::unix::fs::symlink("config.json", world.inside("/home/me/.mc/config.json")).expect("symlink");
+    let credentials = world.look().0;
+    let reason = Reason::Unreadable { path: "/home/me/.mc/config.json".into(), errno: "ELOOP".into() };
+    assert_eq!(present(&credentials.s3).more, Some(reason.clone()));
+    let files = present(&credentials.files).items;
+    let file = files.iter().find(|file| file.purpose == "mc").expect("the file");
+    assert_eq!((&file.exists, &file.readable), (&Fact::Unobserved(reason.clone()), &Fact::Unobserved(reason)));
 }
 
 #[test]
@@ -361,4 +375,27 @@ fn a_run_without_a_key_withholds_fingerprints_and_nothing_else() {
     let keys = world.keys();
     assert_eq!(keys.items[0].fingerprint, Fact::Unobserved(Reason::Withheld));
     assert_eq!(keys.items[0].access_key_id, Fact::Present("AKMC".into()));
+}
+
+#[test]
+fn a_secret_in_the_place_of_a_public_half_is_not_shown() {
+    let world = World::new("HOME=/home/me\nAWS_ACCESS_KEY_ID=canary/canary+canary\nAWS_SECRET_ACCESS_KEY=AK");
+    world.file(
+        "/home/me/.netrc",
+        "machine a login glpat-canary password x\nmachine b login canary password x-oauth-basic\n",
+    );
+    let text = everything(&world);
+    assert!(!text.contains("canary"), "{text}");
+    assert!(text.contains("/home/me/.netrc"));
+}
+
+#[test]
+fn a_hostile_file_of_countless_small_entries_is_cut_and_says_so() {
+    let world = World::new("HOME=/home/me");
+    let aliases: Vec<String> = (0..9000).map(|number| format!("\"a{number}\":{{\"url\":\"http://h\"}}")).collect();
+    world.file("/home/me/.mc/config.json", &format!("{{\"aliases\":{{{}}}}}", aliases.join(",")));
+    let nested = "[default]\ns3 =\n".to_owned() + &" a=\n".repeat(200_000);
+    world.file("/home/me/.aws/config", &nested);
+    let keys = world.keys();
+    assert_eq!((keys.items.len(), matches!(keys.more, Some(Reason::Truncated { at: 1024, .. }))), (1024, true));
 }
