@@ -127,12 +127,16 @@ fn a_user_with_a_process_is_looked_at_as_that_process_is() {
     }
 }
 
-/// Containers of a test, removed at its end.
-struct Containers(Vec<String>);
+/// Containers of a test and their image, removed at its end.
+struct Containers {
+    names: Vec<String>,
+    image: String,
+}
 
 impl Drop for Containers {
     fn drop(&mut self) {
-        let _ = Command::new("docker").args(["rm", "-f"]).args(&self.0).stdout(Stdio::null()).status();
+        let _ = Command::new("docker").args(["rm", "-f"]).args(&self.names).stdout(Stdio::null()).status();
+        docker(&["rmi", &self.image]);
     }
 }
 
@@ -158,24 +162,24 @@ fn containers_are_named_by_their_engine_and_jobs_are_seen_through_their_youngest
     for name in ["sh", "sleep"] {
         std::os::unix::fs::symlink("busybox", tree.path().join("bin").join(name)).unwrap();
     }
-    let image = "parallax-discovery-test";
+    let unique = std::process::id();
+    let image = format!("parallax-discovery-test:{unique}");
     let import = format!("tar -C {} -c . | docker import - {image} >/dev/null", tree.path().display());
     assert!(Command::new("sh").args(["-c", &import]).status().unwrap().success());
-    let unique = std::process::id();
     let (web, job) = (format!("parallax-web-{unique}"), format!("parallax-job-{unique}"));
-    let _containers = Containers(vec![web.clone(), job.clone()]);
-    assert!(docker(&["run", "-d", "--name", &web, image, "/bin/sleep", "60"]));
+    let _containers = Containers { names: vec![web.clone(), job.clone()], image: image.clone() };
+    assert!(docker(&["run", "-d", "--name", &web, &image, "/bin/sleep", "60"]));
     assert!(docker(&["exec", "-d", "-u", "1000", &web, "/bin/sleep", "60"]));
     let label = "com.gitlab.gitlab-runner.type=build";
     let script = "CI_JOB_ID=7 /bin/sleep 60; true";
-    assert!(docker(&["run", "-d", "--name", &job, "--label", label, image, "/bin/sh", "-c", script]));
+    assert!(docker(&["run", "-d", "--name", &job, "--label", label, &image, "/bin/sh", "-c", script]));
     std::thread::sleep(Duration::from_millis(500));
     let found = find(&[]);
     let by_id = |id: String| found.contexts.iter().filter(|context| context.header.id == id).collect::<Vec<_>>();
     assert_eq!(by_id(format!("container:{web}")).len(), 1);
     assert_eq!(by_id(format!("container:{web}/user-1000"))[0].take.uid, 1000);
     let jobs = by_id(format!("container:{job}"));
-    assert_eq!((jobs[0].header.role.as_deref(), jobs[0].header.image.as_deref()), (Some("job"), Some(image)));
+    assert_eq!((jobs[0].header.role.as_deref(), jobs[0].header.image.as_deref()), (Some("job"), Some(image.as_str())));
     let pid = jobs[0].process.as_ref().unwrap().pid;
     let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
     assert!(

@@ -9,6 +9,7 @@ pub mod services;
 
 mod containers;
 mod here;
+mod names;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,9 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Context, EnvironmentSource};
 use crate::formats::cgroup::Owner;
 use crate::snapshot::{ContextKind, Entry, Header};
-use containers::{Names, Standing, Units, is_shim, standing};
+use containers::{Standing, Units, is_shim, standing};
 use here::Here;
-use procfs::Process;
+use names::Names;
+use procfs::{Process, Processes};
 use services::Instance;
 use users::Accounts;
 
@@ -80,6 +82,7 @@ pub async fn discover(scope: &Scope) -> Discovered {
     };
     let engines = docker::ask(&sockets(scope)).await;
     found.notes.extend(engines.notes);
+    found.notes.extend(hidden_note(&processes));
     let accounts = Accounts::read(&mut found.notes);
     found.contexts.push(host(&here));
     let sorted = sort(&here, &processes.others, &processes.parents);
@@ -196,6 +199,15 @@ fn sort<'a>(here: &Here<'_>, processes: &'a [Process], parents: &BTreeMap<u32, u
     sorted
 }
 
+/// What procfs itself withholds (`proc(5)`, hidepid).
+fn hidden_note(processes: &Processes) -> Option<String> {
+    if !std::path::Path::new("/proc/1").exists() {
+        return Some("procfs hides the processes of other users, so contexts may be missing".to_owned());
+    }
+    let error = processes.hidden.first()?;
+    Some(format!("{} processes could not be read, so contexts may be missing: {error}", processes.hidden.len()))
+}
+
 fn unreadable_note(unreadable: &[&Process]) -> Option<String> {
     let first = unreadable.first()?;
     let error = first.place.as_ref().err()?;
@@ -210,11 +222,11 @@ fn service_users(services: &[Instance<'_>], accounts: &Accounts) -> Vec<String> 
 }
 
 fn service_contexts(here: &Here<'_>, services: &[Instance<'_>]) -> Vec<Result<Context, Box<Refused>>> {
-    let count = |name: &str| services.iter().filter(|instance| instance.service.name == name).count();
+    let mut named = BTreeSet::new();
     let context = |instance: &Instance<'_>| {
         let process = instance.process;
         let name = &instance.service.name;
-        let full = if count(name) == 1 { name.clone() } else { format!("{name}@{}", process.start_ticks) };
+        let full = if named.insert(name) { name.clone() } else { format!("{name}@{}", process.start_ticks) };
         let mut header = here.header(ContextKind::Service, &full, Some(process));
         header.service = Some(name.clone());
         here.context(header, process)

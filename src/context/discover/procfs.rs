@@ -61,8 +61,10 @@ pub struct Processes {
     pub own: Process,
     /// The others, oldest first.
     pub others: Vec<Process>,
-    /// Every pid's parent, our own processes and kernel threads included.
+    /// Every pid's parent, our own processes included.
     pub parents: BTreeMap<u32, u32>,
+    /// Why some could not be read at all, one reason per process.
+    pub hidden: Vec<LookError>,
 }
 
 /// Reads them all. Fails only when our own process cannot be read: then procfs is not there.
@@ -73,17 +75,29 @@ pub fn read() -> Result<Processes, LookError> {
         .map_err(|error| LookError::Refused { path: "/proc".into(), errno: error.kind().to_string() })?;
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut parents = BTreeMap::new();
-    let mut others = Vec::new();
+    let (mut others, mut hidden) = (Vec::new(), Vec::new());
     for pid in pids {
-        // One that ended meanwhile is no longer there; its own texts are the only ones that can't be read.
-        if let Ok(Some(process)) = process(pid) {
-            parents.insert(pid, process.status.parent);
-            others.push(process);
+        match process(pid) {
+            Ok(Some(process)) => {
+                parents.insert(pid, process.status.parent);
+                others.push(process);
+            }
+            Err(error) if !has_ended(&error) => hidden.push(error),
+            Ok(None) | Err(_) => {}
         }
     }
     others.retain(|process| process.pid != own_pid && !ancestors(process.pid, &parents).any(|pid| pid == own_pid));
     others.sort_by_key(|process| (process.start_ticks, process.pid));
-    Ok(Processes { own, others, parents })
+    Ok(Processes { own, others, parents, hidden })
+}
+
+/// Whether this is how procfs speaks of a process that ended while it was read.
+fn has_ended(error: &LookError) -> bool {
+    match error {
+        LookError::NotFound { .. } => true,
+        LookError::Refused { errno, .. } => errno == "ESRCH",
+        LookError::NotRegular { .. } | LookError::TooLong { .. } => false,
+    }
 }
 
 /// The pids above this one, nearest first.

@@ -72,7 +72,7 @@ impl Instance<'_> {
     }
 }
 
-/// The instances among these processes, in the order of the catalogue, oldest first. `parents` maps every pid of the host to its parent's.
+/// The instances among these processes, in the order of the catalogue; those of the service's unit first, then root's, then the oldest. `parents` maps every pid of the host to its parent's.
 pub fn instances<'a>(processes: &[&'a Process], parents: &BTreeMap<u32, u32>) -> Vec<Instance<'a>> {
     catalogue().iter().flat_map(|service| instances_of(service, processes, parents)).collect()
 }
@@ -92,14 +92,18 @@ fn instances_of<'a>(
         instance.pids.push(*pid);
     }
     let mut instances: Vec<Instance<'a>> = instances.into_values().collect();
-    instances.sort_by_key(|instance| (instance.process.start_ticks, instance.process.pid));
+    // The first one has the service's plain name, and nobody gets it by calling a program of theirs so.
+    instances.sort_by_key(|instance| {
+        let process = instance.process;
+        (!in_unit(service, process), process.status.uids[1] != 0, process.start_ticks, process.pid)
+    });
     instances
 }
 
 fn matches(service: &KnownService, process: &Process) -> bool {
     let first = process.words.first().map(|word| base_name(word)).unwrap_or_default();
     let executable = process.executable.as_deref().map(base_name).unwrap_or_default();
-    let in_unit = matches!(&process.owner, Some(Owner::Unit(unit)) if service.units.contains(unit));
+    let in_unit = in_unit(service, process);
     service.commands.iter().any(|command| {
         let mut words = command.split(' ');
         let name = words.next().unwrap_or_default();
@@ -109,7 +113,11 @@ fn matches(service: &KnownService, process: &Process) -> bool {
     })
 }
 
-/// The last step of a path, without the mark of a deleted file and the dash of a login shell.
+fn in_unit(service: &KnownService, process: &Process) -> bool {
+    matches!(&process.owner, Some(Owner::Unit(unit)) if service.units.contains(unit))
+}
+
+/// The last step of a path, without the mark of a deleted file.
 pub fn base_name(path: &str) -> &str {
     let path = path.strip_suffix(" (deleted)").unwrap_or(path);
     path.rsplit('/').next().unwrap_or(path)
@@ -153,6 +161,14 @@ mod tests {
         let processes =
             [process(10, 1, "/usr/bin/dockerd", &["dockerd"]), process(11, 1, "/opt/dockerd", &["/opt/dockerd"])];
         assert_eq!(found(&processes).len(), 2);
+    }
+
+    #[test]
+    fn a_user_s_program_of_the_same_name_does_not_come_before_root_s() {
+        let mut older = process(9, 1, "/home/eve/nix-daemon", &["nix-daemon"]);
+        older.status.uids = [1000; 4];
+        let processes = [older, process(10, 1, "/usr/bin/nix", &["nix-daemon", "--daemon"])];
+        assert_eq!(found(&processes)[0].1, 10);
     }
 
     #[test]
