@@ -3,11 +3,19 @@
 //! Reads snapshots and nothing else: no file of a target, no process, no clock but the date that waivers are held against, which is
 //! handed in. Everything here runs the same from saved files on any machine.
 
+pub mod catalogue;
 pub mod definition;
 pub mod expression;
 pub mod finding;
+mod program;
+mod refusal;
 pub mod run;
+mod template;
+pub mod typing;
 pub mod value;
 
 pub use finding::{Finding, Outcome, Participant, Severity, Unseen};
+pub use catalogue::Catalogue;
+pub use program::Check;
+pub use refusal::{CatalogueError, Refusal};
 pub use run::{ContextNote, Run, Verdict};
