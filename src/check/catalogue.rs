@@ -103,7 +103,12 @@ fn embedded(directory: &Dir<'_>, files: &mut Vec<(String, String, String)>) {
     directory.dirs().for_each(|directory| embedded(directory, files));
 }
 
-fn collect(root: &Path, directory: &Path, depth: usize, files: &mut Vec<(String, String, String)>) -> Result<(), CatalogueError> {
+fn collect(
+    root: &Path,
+    directory: &Path,
+    depth: usize,
+    files: &mut Vec<(String, String, String)>,
+) -> Result<(), CatalogueError> {
     let unreadable = |path: &Path| {
         let path = path.display().to_string();
         move |source| CatalogueError::Unreadable { path, source }

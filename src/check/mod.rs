@@ -5,6 +5,8 @@
 
 pub mod catalogue;
 pub mod definition;
+pub mod evaluate;
+pub mod examples;
 pub mod expression;
 pub mod finding;
 mod program;
@@ -13,9 +15,12 @@ pub mod run;
 mod template;
 pub mod typing;
 pub mod value;
+pub mod waiver;
 
-pub use finding::{Finding, Outcome, Participant, Severity, Unseen};
 pub use catalogue::Catalogue;
+pub use evaluate::{Options, evaluate};
+pub use finding::{Finding, Outcome, Participant, Severity, Unseen};
 pub use program::Check;
 pub use refusal::{CatalogueError, Refusal};
 pub use run::{ContextNote, Run, Verdict};
+pub use waiver::{Waiver, WaiverError};

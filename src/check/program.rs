@@ -5,9 +5,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use super::definition::{Definition, Expect, Partners, Relation, Sides, Text};
-use super::expression::{
-    Expression, FIRST, FIRST_ELEMENT, KEY, Node, Read, SECOND, SECOND_ELEMENT,
-};
+use super::expression::{Expression, FIRST, FIRST_ELEMENT, KEY, Node, Read, SECOND, SECOND_ELEMENT};
 use super::refusal::Refusal;
 use super::template::{Part, Template};
 use super::typing::{Problem, Scope, Shape, Type, nearest};
@@ -246,7 +244,16 @@ impl Reader<'_> {
             };
             scope = scope.context(name, place, &self.context).value(element, element_place, of_element);
             let conditions = condition.as_ref().map_or_else(Default::default, split);
-            let side = Side { place, conditions, over, link, fold: vec![], fold_element: vec![], shown: vec![], shown_element: vec![] };
+            let side = Side {
+                place,
+                conditions,
+                over,
+                link,
+                fold: vec![],
+                fold_element: vec![],
+                shown: vec![],
+                shown_element: vec![],
+            };
             sides.push((side, condition));
         }
         let scope = scope.value("key", KEY, key);
@@ -266,12 +273,21 @@ impl Reader<'_> {
             None => None,
         };
         let message = self.message(&scope, &definition.message)?;
-        let sides = sides.into_iter().map(|(side, condition)| reads(side, condition.as_ref(), &test, subject.as_ref(), &message)).collect();
+        let sides = sides
+            .into_iter()
+            .map(|(side, condition)| reads(side, condition.as_ref(), &test, subject.as_ref(), &message))
+            .collect();
         Some(Program { sides, test, subject, message })
     }
 
     /// The expression of one side, where there is one.
-    fn side(&mut self, sides: Option<&toml::Spanned<Sides>>, index: usize, between: bool, key: &str) -> Option<Option<(String, Range<usize>)>> {
+    fn side(
+        &mut self,
+        sides: Option<&toml::Spanned<Sides>>,
+        index: usize,
+        between: bool,
+        key: &str,
+    ) -> Option<Option<(String, Range<usize>)>> {
         let Some(sides) = sides else { return Some(None) };
         match sides.get_ref() {
             Sides::One(_) if between && key == "over" => {
@@ -302,7 +318,11 @@ impl Reader<'_> {
             _ => typed.of.is_scalar() && !overlap,
         };
         if !fits {
-            let what = if overlap { "`overlap` compares lists of scalars" } else { "a scalar, or a list of scalars, is compared" };
+            let what = if overlap {
+                "`overlap` compares lists of scalars"
+            } else {
+                "a scalar, or a list of scalars, is compared"
+            };
             self.refuse(text.span(), &format!("{what}, and this is {}", typed.of.words()), None);
             return None;
         }
@@ -349,7 +369,13 @@ fn split(expression: &Expression) -> (Vec<Node>, Vec<Node>) {
 }
 
 /// Which facts of this side are read by what.
-fn reads(mut side: Side, condition: Option<&Expression>, test: &Expression, subject: Option<&Expression>, message: &Template) -> Side {
+fn reads(
+    mut side: Side,
+    condition: Option<&Expression>,
+    test: &Expression,
+    subject: Option<&Expression>,
+    message: &Template,
+) -> Side {
     let element = if side.place == FIRST { FIRST_ELEMENT } else { SECOND_ELEMENT };
     let decisive = side.link.iter().chain([test]).chain(subject);
     let decisive: BTreeSet<&Read> = decisive.flat_map(|expression| &expression.reads).collect();
@@ -362,7 +388,8 @@ fn reads(mut side: Side, condition: Option<&Expression>, test: &Expression, subj
     let of = |place: usize| move |read: &&Read| read.of == place;
     side.fold = all.iter().copied().filter(of(side.place)).map(|read| read.path.clone()).collect();
     side.fold_element = all.iter().copied().filter(of(element)).map(|read| below(&read)).collect();
-    side.shown = all.iter().copied().filter(of(side.place)).filter(|read| !names(read)).map(|read| read.path.clone()).collect();
+    side.shown =
+        all.iter().copied().filter(of(side.place)).filter(|read| !names(read)).map(|read| read.path.clone()).collect();
     let shown = all.iter().copied().filter(of(element));
     side.shown_element = shown.map(|read| (read.path.clone(), below(&read))).collect();
     side
@@ -379,9 +406,10 @@ impl Node {
             Self::Index(one, two) | Self::And(one, two) | Self::Or(one, two) | Self::Add(one, two) => {
                 one.names(place) || two.names(place)
             }
-            Self::Equal(one, two, ..) | Self::In(one, two, _) | Self::Order(_, one, two) | Self::Call(_, one, Some(two)) => {
-                one.names(place) || two.names(place)
-            }
+            Self::Equal(one, two, ..)
+            | Self::In(one, two, _)
+            | Self::Order(_, one, two)
+            | Self::Call(_, one, Some(two)) => one.names(place) || two.names(place),
             Self::If(parts) => parts.iter().any(|part| part.names(place)),
             Self::Fold(_, one, _, test, two) => {
                 one.names(place) || two.names(place) || test.as_ref().is_some_and(|test| test.names(place))
@@ -438,7 +466,12 @@ impl Check {
                     Expect::Distinct => "distinct",
                     Expect::Overlap => "overlapping",
                 };
-                format!("rows with equal {} where {}: {} is {expect}", sides(&of.link), text(&of.condition), text(&of.value))
+                format!(
+                    "rows with equal {} where {}: {} is {expect}",
+                    sides(&of.link),
+                    text(&of.condition),
+                    text(&of.value)
+                )
             }
             Relation::Between => {
                 let partners = match of.partners.as_ref().map(|partners| *partners.get_ref()).unwrap_or_default() {
@@ -447,7 +480,10 @@ impl Check {
                 };
                 format!(
                     "between a where {} and {partners} b where {}, linked by {}: {}",
-                    text(&of.from), text(&of.to), sides(&of.link), text(&of.claim)
+                    text(&of.from),
+                    text(&of.to),
+                    sides(&of.link),
+                    text(&of.claim)
                 )
             }
         }

@@ -181,14 +181,7 @@ impl<'t> Frame<'t> {
         }
     }
 
-    fn fold(
-        &mut self,
-        fold: Fold,
-        list: &Node,
-        place: usize,
-        condition: Option<&Node>,
-        body: &Node,
-    ) -> Evaluated<'t> {
+    fn fold(&mut self, fold: Fold, list: &Node, place: usize, condition: Option<&Node>, body: &Node) -> Evaluated<'t> {
         let list = self.step(list)?;
         let Some((elements, more)) = list.elements() else {
             return mistake(format!("a list is needed, and this is {}", list.kind()));

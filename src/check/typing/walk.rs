@@ -53,7 +53,14 @@ impl Scope {
     /// Types `text` and makes it ready.
     pub fn expression(&self, text: &str) -> Result<(Expression, Typed), Problem> {
         let parsed = Parsed::new(text).map_err(|error| Problem { problem: error.problem, at: error.at, help: None })?;
-        let mut walk = Walk { text, parsed: &parsed, scope: self.variables.clone(), reads: BTreeSet::new(), places: LOCALS, used: BTreeSet::new() };
+        let mut walk = Walk {
+            text,
+            parsed: &parsed,
+            scope: self.variables.clone(),
+            reads: BTreeSet::new(),
+            places: LOCALS,
+            used: BTreeSet::new(),
+        };
         let (node, typed) = walk.visit(&parsed.root)?;
         let element = |place: &usize| *place == FIRST_ELEMENT || *place == SECOND_ELEMENT;
         walk.read(&typed);
@@ -144,7 +151,11 @@ impl Walk<'_> {
                 for element in &list.elements {
                     let (made, typed) = self.value(element)?;
                     if !of.comparable(&typed.of) {
-                        return self.refuse(element, format!("a list of {} can't hold {}", of.words(), typed.of.words()), None);
+                        return self.refuse(
+                            element,
+                            format!("a list of {} can't hold {}", of.words(), typed.of.words()),
+                            None,
+                        );
                     }
                     of = typed.of;
                     nodes.push(made);
@@ -160,13 +171,18 @@ impl Walk<'_> {
 
     fn no_has<T>(&self, node: &IdedExpr) -> Result<T, Problem> {
         let help = "a fact that was looked for and is not there is null: compare with `!= null`";
-        Err(Problem { problem: "there is no `has`".to_owned(), at: self.name_at(node, "has"), help: Some(help.to_owned()) })
+        Err(Problem {
+            problem: "there is no `has`".to_owned(),
+            at: self.name_at(node, "has"),
+            help: Some(help.to_owned()),
+        })
     }
 
     fn variable(&mut self, node: &IdedExpr, name: &str) -> Walked {
         let Some(found) = self.scope.iter().rev().find(|variable| variable.name == name).cloned() else {
             let names: Vec<&str> = self.scope.iter().map(|variable| variable.name.as_str()).collect();
-            let help = nearest(name, names.iter().copied()).or_else(|| Some(format!("there are: {}", names.join(", "))));
+            let help =
+                nearest(name, names.iter().copied()).or_else(|| Some(format!("there are: {}", names.join(", "))));
             return self.refuse(node, format!("there is no variable `{name}` here"), help);
         };
         self.used.insert(found.place);
@@ -179,7 +195,9 @@ impl Walk<'_> {
             LiteralValue::Int(value) => (Node::Int(*value.inner()), Shape::Int),
             LiteralValue::String(value) => (Node::Text(value.inner().into()), Shape::Text(None)),
             LiteralValue::Null => (Node::Null, Shape::Null),
-            _ => return self.refuse(node, "facts are truth values, whole numbers and texts; this literal is none", None),
+            _ => {
+                return self.refuse(node, "facts are truth values, whole numbers and texts; this literal is none", None);
+            }
         };
         Ok((made, Typed::made(Type { nullable: shape == Shape::Null, shape })))
     }
@@ -222,7 +240,11 @@ impl Walk<'_> {
                 let test = self.truth(test)?;
                 let ((yes, one), (no, two)) = (self.value(yes)?, self.value(no)?);
                 let Some(of) = either(&one.of, &two.of) else {
-                    return self.refuse(node, format!("one branch is {}, the other {}", one.of.words(), two.of.words()), None);
+                    return self.refuse(
+                        node,
+                        format!("one branch is {}, the other {}", one.of.words(), two.of.words()),
+                        None,
+                    );
                 };
                 Ok((Node::If(Box::new([test, yes, no])), Typed::made(of)))
             }
@@ -261,7 +283,11 @@ impl Walk<'_> {
         let known = GLOBAL.iter().chain(METHODS);
         if let Some((_, usage)) = known.clone().find(|(known, _)| *known == name) {
             let problem = format!("`{name}` does not take {given} arguments like this");
-            return Err(Problem { problem, at: self.name_at(node, name), help: Some(format!("it is written `{usage}`")) });
+            return Err(Problem {
+                problem,
+                at: self.name_at(node, name),
+                help: Some(format!("it is written `{usage}`")),
+            });
         }
         let help = nearest(name, known.map(|(name, _)| *name));
         Err(Problem { problem: format!("there is no function `{name}`"), at: self.name_at(node, name), help })
@@ -320,7 +346,8 @@ impl Walk<'_> {
             return self.refuse(node, format!("`in` needs a list, and this is {}", second.of.words()), None);
         };
         if !first.of.comparable(&element.of) {
-            let problem = format!("{} is looked for in a list of which each element is {}", first.of.words(), element.of.words());
+            let problem =
+                format!("{} is looked for in a list of which each element is {}", first.of.words(), element.of.words());
             return self.refuse(node, problem, None);
         }
         self.known_word(&first.of, list)?;
@@ -331,7 +358,8 @@ impl Walk<'_> {
 
     fn order(&mut self, node: &IdedExpr, name: &str, one: &IdedExpr, two: &IdedExpr) -> Walked {
         let ((left, first), (right, second)) = (self.value(one)?, self.value(two)?);
-        let fits = matches!((&first.of.shape, &second.of.shape), (Shape::Int, Shape::Int) | (Shape::Text(_), Shape::Text(_)));
+        let fits =
+            matches!((&first.of.shape, &second.of.shape), (Shape::Int, Shape::Int) | (Shape::Text(_), Shape::Text(_)));
         let (Some(order), true) = (order(name), fits) else {
             return self.refuse(node, format!("{} has no order with {}", first.of.words(), second.of.words()), None);
         };
@@ -344,7 +372,9 @@ impl Walk<'_> {
             (Shape::Int, Shape::Int) => Type::certain(Shape::Int),
             (Shape::Text(_), Shape::Text(_)) => Type::text(),
             (Shape::List(of), Shape::List(other)) if of.comparable(other) => Type::list((**of).clone()),
-            _ => return self.refuse(node, format!("{} can't be added to {}", second.of.words(), first.of.words()), None),
+            _ => {
+                return self.refuse(node, format!("{} can't be added to {}", second.of.words(), first.of.words()), None);
+            }
         };
         Ok((Node::Add(Box::new(left), Box::new(right)), Typed::made(of)))
     }
@@ -362,7 +392,9 @@ impl Walk<'_> {
         let (made, typed) = self.value(one)?;
         let (function, fits, of) = match (name, &typed.of.shape) {
             ("size", shape) => (Function::Size, matches!(shape, Shape::List(_) | Shape::Text(_)), Shape::Int),
-            (_, shape) => (Function::Text, matches!(shape, Shape::Bool | Shape::Int | Shape::Text(_)), Shape::Text(None)),
+            (_, shape) => {
+                (Function::Text, matches!(shape, Shape::Bool | Shape::Int | Shape::Text(_)), Shape::Text(None))
+            }
         };
         if !fits {
             return self.refuse(node, format!("`{name}` does not take {}", typed.of.words()), None);
@@ -408,7 +440,15 @@ impl Walk<'_> {
         Ok(made)
     }
 
-    fn fold(&mut self, node: &IdedExpr, fold: Fold, list: &IdedExpr, variable: &IdedExpr, test: Option<&IdedExpr>, body: &IdedExpr) -> Walked {
+    fn fold(
+        &mut self,
+        node: &IdedExpr,
+        fold: Fold,
+        list: &IdedExpr,
+        variable: &IdedExpr,
+        test: Option<&IdedExpr>,
+        body: &IdedExpr,
+    ) -> Walked {
         let (range, typed) = self.visit(list)?;
         let Some(element) = typed.element() else {
             return self.refuse(node, format!("a list is needed, and this is {}", typed.of.words()), None);
@@ -425,7 +465,8 @@ impl Walk<'_> {
         self.places += 1;
         self.scope.push(Variable { name: name.clone(), place, of: element.clone() });
         let test = test.map(|test| self.truth(test)).transpose();
-        let body = if fold == Fold::Map { self.value(body) } else { self.truth(body).map(|made| (made, element.clone())) };
+        let body =
+            if fold == Fold::Map { self.value(body) } else { self.truth(body).map(|made| (made, element.clone())) };
         self.scope.pop();
         let (test, (body, made)) = (test?, body?);
         let of = match fold {
