@@ -196,7 +196,11 @@ impl Walk<'_> {
             LiteralValue::String(value) => (Node::Text(value.inner().into()), Shape::Text(None)),
             LiteralValue::Null => (Node::Null, Shape::Null),
             _ => {
-                return self.refuse(node, "facts are truth values, whole numbers and texts; this literal is none", None);
+                return self.refuse(
+                    node,
+                    "facts are truth values, whole numbers and texts; this literal is none",
+                    None,
+                );
             }
         };
         Ok((made, Typed::made(Type { nullable: shape == Shape::Null, shape })))
@@ -373,7 +377,11 @@ impl Walk<'_> {
             (Shape::Text(_), Shape::Text(_)) => Type::text(),
             (Shape::List(of), Shape::List(other)) if of.comparable(other) => Type::list((**of).clone()),
             _ => {
-                return self.refuse(node, format!("{} can't be added to {}", second.of.words(), first.of.words()), None);
+                return self.refuse(
+                    node,
+                    format!("{} can't be added to {}", second.of.words(), first.of.words()),
+                    None,
+                );
             }
         };
         Ok((Node::Add(Box::new(left), Box::new(right)), Typed::made(of)))
