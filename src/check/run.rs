@@ -76,7 +76,8 @@ impl Run {
         self.findings.iter().filter(|finding| finding.outcome == outcome).count()
     }
 
-    /// `incoherent > unknown > warnings > coherent`; nothing compared at all is undetermined, never coherent.
+    /// `incoherent > unknown > warnings > coherent`; nothing compared at all is undetermined, never coherent. An unknown row of a warning is
+    /// a warning: were it coherent, a fact that can't be read any more would improve the verdict.
     pub fn verdict(&self) -> Verdict {
         let any = |outcome, severity| {
             self.findings.iter().any(|finding| finding.outcome == outcome && finding.severity == severity)
@@ -86,7 +87,9 @@ impl Run {
             Verdict::Incoherent
         } else if !self.missing.is_empty() || self.comparisons() == 0 || unknown {
             Verdict::Undetermined
-        } else if any(Outcome::Incoherent, Severity::Warning) {
+        } else if any(Outcome::Incoherent, Severity::Warning)
+            || (any(Outcome::Unknown, Severity::Warning) && !self.allow_unknown)
+        {
             Verdict::Warnings
         } else {
             Verdict::Coherent

@@ -305,3 +305,22 @@ pub fn might_be_same(one: &str, two: &str) -> bool {
     let filesystem = |text: &str| text.rsplit(':').next().map(str::to_owned);
     same_text(one, two).is_none() && filesystem(one) == filesystem(two)
 }
+
+/// A text that is equal exactly for equal trees.
+pub fn whole(tree: &Tree) -> String {
+    match tree {
+        Tree::Absent => "null".to_owned(),
+        Tree::Bool(value) => value.to_string(),
+        Tree::Int(value) => value.to_string(),
+        Tree::Text(text) => Json::from(&**text).to_string(),
+        Tree::Hole(hole) => format!("?{}", Json::from(hole.reason.as_str())),
+        Tree::List(items, more) => {
+            let items: Vec<_> = items.iter().map(whole).collect();
+            format!("[{}]{}", items.join(","), if more.is_some() { "+" } else { "" })
+        }
+        Tree::Record(fields) => {
+            let fields: Vec<_> = fields.iter().map(|(name, tree)| format!("{name}:{}", whole(tree))).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+    }
+}

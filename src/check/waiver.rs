@@ -1,0 +1,164 @@
+//! Waivers: a known finding that is accepted for a time, with a reason. An expired, unused or wrong waiver is an error of usage: it would
+//! hide something else than it says.
+
+use jiff::civil::Date;
+use thiserror::Error;
+
+use super::catalogue::Catalogue;
+use super::evaluate::Options;
+use super::finding::{Finding, Outcome, Waived};
+
+/// One waiver, as a configuration file holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiver {
+    /// The check's id.
+    pub check: String,
+    /// Ids of contexts; a `*` at the end stands for anything. Empty: all. Of a pair, one side must lie among them; of a group, every context.
+    pub contexts: Vec<String>,
+    /// The finding's subject.
+    pub subject: Option<String>,
+    /// Why it is accepted.
+    pub reason: String,
+    /// The last day, `YYYY-MM-DD`.
+    pub until: String,
+    /// The file that holds it.
+    pub by: String,
+    /// The line in it, counted from 1.
+    pub line: usize,
+}
+
+/// What is wrong with waivers: every one of them.
+#[derive(Debug, Error)]
+#[error("{}", listed(.problems))]
+pub struct WaiverError {
+    /// In the order of the waivers.
+    pub problems: Vec<WaiverProblem>,
+}
+
+/// What is wrong with one waiver.
+#[derive(Debug, Error)]
+#[error("{by}:{line}: {problem}")]
+pub struct WaiverProblem {
+    /// The file.
+    pub by: String,
+    /// The line.
+    pub line: usize,
+    /// What is wrong.
+    pub problem: WaiverMistake,
+}
+
+/// What can be wrong with a waiver.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum WaiverMistake {
+    /// Its last day has passed.
+    #[error("the waiver of {check} expired on {until}")]
+    Expired {
+        /// The check.
+        check: String,
+        /// The last day.
+        until: String,
+    },
+    /// No finding needs it.
+    #[error("the waiver of {check} waives nothing: no finding of that check is incoherent or unknown there")]
+    Unused {
+        /// The check.
+        check: String,
+    },
+    /// Its check does not exist.
+    #[error("there is no check {check}{}", .nearest.as_ref().map(|nearest| format!("; {nearest}")).unwrap_or_default())]
+    UnknownCheck {
+        /// As written.
+        check: String,
+        /// What was probably meant.
+        nearest: Option<String>,
+    },
+    /// Its last day is no date.
+    #[error("{until:?} is no date of the form YYYY-MM-DD")]
+    NoDate {
+        /// As written.
+        until: String,
+    },
+    /// It does not say why.
+    #[error("the waiver of {check} gives no reason")]
+    NoReason {
+        /// The check.
+        check: String,
+    },
+}
+
+fn listed(problems: &[WaiverProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Waives what the options say, or says what is wrong with them.
+pub(super) fn apply(catalogue: &Catalogue, options: &Options, findings: &mut [Finding]) -> Result<(), WaiverError> {
+    let mut problems = Vec::new();
+    for waiver in &options.waivers {
+        let problem = match mistake(catalogue, options.today, waiver) {
+            Some(problem) => Some(problem),
+            None if waive(waiver, findings) => None,
+            None => Some(WaiverMistake::Unused { check: waiver.check.clone() }),
+        };
+        if let Some(problem) = problem {
+            problems.push(WaiverProblem { by: waiver.by.clone(), line: waiver.line, problem });
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(WaiverError { problems }) }
+}
+
+fn mistake(catalogue: &Catalogue, today: Date, waiver: &Waiver) -> Option<WaiverMistake> {
+    let check = waiver.check.clone();
+    if catalogue.get(&check).is_none() {
+        return Some(WaiverMistake::UnknownCheck { nearest: catalogue.nearest(&check), check });
+    }
+    if waiver.reason.trim().is_empty() {
+        return Some(WaiverMistake::NoReason { check });
+    }
+    let until = waiver.until.clone();
+    match until.parse::<Date>() {
+        Err(_) => Some(WaiverMistake::NoDate { until }),
+        Ok(last) if last < today => Some(WaiverMistake::Expired { check, until }),
+        Ok(_) => None,
+    }
+}
+
+/// Waives the findings that it names; a finding that another waiver took counts as used too.
+fn waive(waiver: &Waiver, findings: &mut [Finding]) -> bool {
+    let mut used = false;
+    for finding in findings.iter_mut().filter(|finding| covers(waiver, finding)) {
+        match finding.outcome {
+            Outcome::Incoherent | Outcome::Unknown => {
+                let instead_of = finding.outcome;
+                finding.waiver = Some(Waived {
+                    reason: waiver.reason.clone(),
+                    until: waiver.until.clone(),
+                    by: waiver.by.clone(),
+                    instead_of,
+                });
+                finding.outcome = Outcome::Waived;
+                used = true;
+            }
+            Outcome::Waived => used = true,
+            Outcome::Coherent | Outcome::NotApplicable => {}
+        }
+    }
+    used
+}
+
+fn covers(waiver: &Waiver, finding: &Finding) -> bool {
+    let named = |context: &String| {
+        waiver.contexts.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => context.starts_with(prefix),
+            None => pattern == context,
+        })
+    };
+    let within = |participant: &super::Participant| participant.contexts.iter().all(named);
+    let contexts = waiver.contexts.is_empty()
+        || match finding.participants.as_slice() {
+            [one, two] if !finding.subject.is_empty() => within(one) || within(two),
+            several => !several.is_empty() && several.iter().all(within),
+        };
+    waiver.check == finding.check
+        && contexts
+        && waiver.subject.as_ref().is_none_or(|subject| *subject == finding.subject)
+}

@@ -1,0 +1,431 @@
+//! The catalogue and the engine, held to what they promise: the examples of every check file, the refusal of misspellings, and the
+//! law that taking an observation away never improves anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use parallax::check::examples;
+use parallax::check::{
+    Catalogue, CatalogueError, Check, Finding, Options, Outcome, Refusal, Run, Verdict, Waiver, evaluate,
+};
+use parallax::snapshot::Snapshot;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn builtin() -> Catalogue {
+    Catalogue::builtin().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn run(catalogue: &Catalogue, snapshots: &[Snapshot]) -> Vec<Finding> {
+    evaluate(catalogue, snapshots, &Options::default()).unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A catalogue of one check file.
+fn one(source: &str) -> Result<Catalogue, CatalogueError> {
+    Catalogue::default().with_files(vec![("t/t".into(), "checks/t/t.toml".into(), source.into())])
+}
+
+fn refusals(source: &str) -> Vec<Refusal> {
+    match one(source) {
+        Err(CatalogueError::Refused { refusals }) => refusals,
+        other => panic!("not refused: {:?}", other.map(|_| source.to_owned())),
+    }
+}
+
+const HEAD: &str = "title = 't'\ngap = 'trust-boundary'\nseverity = 'error'\nwhy = 'w'\nfix = 'f'\n";
+
+fn each(body: &str) -> String {
+    format!("{HEAD}relation = 'each'\n{body}\n")
+}
+
+fn context(id: &str, facts: Value) -> Snapshot {
+    let (kind, name) = id.split_once(':').unwrap_or((id, id));
+    let document = json!({
+        "schema": "parallax.snapshot/1", "version": "t", "taken_ms": 0, "took_ms": 0,
+        "context": { "id": id, "kind": kind, "name": name, "boot": "b", "host": "h", "entry": "read",
+                     "service": (kind == "service").then_some(name) },
+        "facts": facts, "unobserved": {},
+    });
+    Snapshot::from_json(document.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn every_example_of_every_check_gives_the_outcome_that_it_says() {
+    let trials = examples::run(&builtin(), root());
+    assert!(!trials.is_empty());
+    let failed: Vec<String> = trials
+        .iter()
+        .filter_map(|trial| trial.failure.as_ref().map(|why| format!("{} #{}: {why}", trial.check, trial.number)))
+        .collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn a_misspelling_is_refused_with_its_place_and_what_was_meant() {
+    let body = |claim: &str| each(&format!("claim = \"{claim}\"\nmessage = 'm'"));
+    let over = |claim: &str| {
+        each(&format!("over = 'c.network.endpoints'\nsubject = 'e.url'\nclaim = \"{claim}\"\nmessage = 'm'"))
+    };
+    let message = |message: &str| each(&format!("claim = 'true'\nmessage = \"{message}\""));
+    let files = [
+        body("c.stor.db.writable"),
+        body("c.store.db.writeable"),
+        body("c.store.db.mount.read_onyl == true"),
+        body("c.network.endpoints.exists(x, x.listning)"),
+        body("c.network.endpoints.all(x, y.listening)"),
+        body("c.network.endpoints.exsts(x, x.listening)"),
+        body("c.network.endpoints.exists(x, x.url.startWith('http'))"),
+        body("c.kind == 'contaner'"),
+        body("c.kind in ['host', 'usr']"),
+        body("d.kind == 'host'"),
+        body("size(c.tools.missing) == 'none'"),
+        body("c.store.db.mode"),
+        body("sise(c.tools.missing) == 0"),
+        body("has(c.store.db.mode)"),
+        body("c.identity.uid > '0'"),
+        body("c.store.db.writable &&"),
+        body("c.identity.uid * 2 == 4"),
+        over("e.lisening"),
+        over("ea.listening"),
+        message("{c.nmae} is wrong"),
+        message("{c.name is wrong"),
+        each("clam = 'true'\nmessage = 'm'"),
+        each("claim = 'true'\nmessage = 'm'\nlink = 'c.boot'"),
+        each("over = 'c.network.endpoints'\nclaim = 'true'\nmessage = 'm'"),
+        each("claim = 'true'\nmessage = 'm'\ncaused-by = ['t/u']"),
+        format!("{HEAD}relation = 'eech'\nclaim = 'true'\nmessage = 'm'\n"),
+        format!("{HEAD}relation = 'agree'\nlink = 'c.boot'\nvalue = 'c.store.db'\nmessage = 'm'\n"),
+        format!("{HEAD}relation = 'between'\nlink.a = 'a.boot'\nlink.c = 'b.boot'\nclaim = 'true'\nmessage = 'm'\n"),
+    ];
+    let mut shown = String::new();
+    for file in &files {
+        let found = refusals(file);
+        assert!(!found.is_empty());
+        for refusal in found {
+            let written = file.lines().nth(refusal.line - 1).unwrap_or_default();
+            let help = refusal.help.as_deref().unwrap_or("-");
+            let under = " ".repeat(refusal.column - 1);
+            shown.push_str(&format!("{written}\n{under}^ {refusal}\n  {help}\n\n"));
+        }
+    }
+    insta::assert_snapshot!("misspellings", shown);
+}
+
+#[test]
+fn present_and_empty_absent_and_unobserved_give_three_outcomes_and_three_texts() {
+    let catalogue = one(&each("claim = 'size(c.nix.substituters) > 0'\nmessage = 'm {c.nix.substituters}'")).unwrap();
+    let of = |facts: Value| run(&catalogue, &[context("host", facts)]).remove(0);
+    let empty = of(json!({ "nix": { "substituters": [] } }));
+    let absent = of(json!({ "nix": { "substituters": null } }));
+    let unobserved = of(json!({}));
+    assert_eq!(empty.outcome, Outcome::Incoherent);
+    assert_eq!((absent.outcome, unobserved.outcome), (Outcome::Unknown, Outcome::Unknown));
+    let texts: BTreeSet<String> =
+        [&empty, &absent, &unobserved].iter().map(|finding| finding.participants[0].values[0].1.clone()).collect();
+    let messages: BTreeSet<&String> = [&empty, &absent, &unobserved].iter().map(|finding| &finding.message).collect();
+    assert_eq!((texts.len(), messages.len()), (3, 3), "{texts:?} {messages:?}");
+}
+
+#[test]
+fn what_decides_is_named_and_nothing_else() {
+    let claim = "claim = 'c.identity.uid == 0 || c.store.db.writable == true'\nmessage = 'm'";
+    let finding = run(&one(&each(claim)).unwrap(), &[context("host", json!({ "identity": { "uid": 5 } }))]).remove(0);
+    let facts: Vec<&str> = finding.unseen.iter().map(|unseen| unseen.fact.as_str()).collect();
+    assert_eq!(facts, ["store.db.writable"]);
+    let decided = run(&one(&each(claim)).unwrap(), &[context("host", json!({ "identity": { "uid": 0 } }))]).remove(0);
+    assert_eq!(decided.outcome, Outcome::Coherent);
+}
+
+#[test]
+fn a_difference_of_weak_identities_proves_nothing() {
+    let file =
+        format!("{HEAD}relation = 'agree'\nlink = 'c.boot'\nvalue = 'c.store.db.identity'\nmessage = 'm {{c.name}}'\n");
+    let catalogue = one(&file).unwrap();
+    let of = |one: &str, two: &str| {
+        let facts = |identity: &str| json!({ "store": { "db": { "identity": identity } } });
+        run(&catalogue, &[context("host", facts(one)), context("container:web", facts(two))]).remove(0).outcome
+    };
+    assert_eq!(of("object:b:1:1:ext4", "object:b:1:2:ext4"), Outcome::Incoherent);
+    assert_eq!(of("object~:b:1:1:overlay", "object~:b:1:2:overlay"), Outcome::Unknown);
+    assert_eq!(of("object~:b:1:1:overlay", "object~:b:1:1:overlay"), Outcome::Coherent);
+}
+
+#[test]
+fn one_fault_of_contexts_that_are_alike_is_reported_once_and_counted_for_each() {
+    let catalogue = one(&each("claim = 'c.store.db.writable'\nmessage = '{c.name}'")).unwrap();
+    let facts = || json!({ "store": { "db": { "writable": false } } });
+    let findings =
+        run(&catalogue, &[context("host", facts()), context("user:root", facts()), context("service:runner", facts())]);
+    assert_eq!(findings.len(), 1);
+    assert_eq!((findings[0].subject.as_str(), findings[0].comparisons), ("runner", 3));
+    assert_eq!(findings[0].participants[0].contexts, ["host", "service:runner", "user:root"]);
+}
+
+#[test]
+fn foreign_text_in_a_message_can_not_act_on_a_terminal() {
+    let catalogue = one(&each("claim = 'false'\nmessage = '{c.store.db.path}'")).unwrap();
+    let facts = json!({ "store": { "db": { "path": "a\u{1b}[31m\nb\u{202e}" } } });
+    let finding = run(&catalogue, &[context("host", facts)]).remove(0);
+    assert_eq!(finding.message, "a\\u{1b}[31m\\nb\\u{202e}");
+}
+
+#[test]
+fn a_claim_that_takes_too_long_is_unknown_and_not_endless() {
+    let nested = "c.tools.missing.all(i, c.tools.missing.all(j, c.tools.missing.all(k, i + j + k != 'x')))";
+    let catalogue = one(&each(&format!("claim = \"{nested}\"\nmessage = 'm'"))).unwrap();
+    let names: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+    let finding = run(&catalogue, &[context("host", json!({ "tools": { "missing": names } }))]).remove(0);
+    assert_eq!(finding.outcome, Outcome::Unknown);
+    assert!(finding.message.contains("steps"), "{}", finding.message);
+}
+
+#[test]
+fn a_waiver_is_refused_when_it_is_expired_unused_or_names_no_check() {
+    let catalogue = one(&each("claim = 'c.store.db.writable'\nmessage = 'm'")).unwrap();
+    let snapshots = [context("host", json!({ "store": { "db": { "writable": false } } }))];
+    let waiver = |check: &str, contexts: &[&str], until: &str| Waiver {
+        check: check.into(),
+        contexts: contexts.iter().map(ToString::to_string).collect(),
+        subject: None,
+        reason: "known".into(),
+        until: until.into(),
+        by: "parallax.toml".into(),
+        line: 3,
+    };
+    let apply = |waiver: Waiver| {
+        let options = Options { today: "2026-01-02".parse().unwrap(), waivers: vec![waiver] };
+        evaluate(&catalogue, &snapshots, &options).map_err(|error| error.to_string())
+    };
+    let waived = apply(waiver("t/t", &["host"], "2026-01-02")).unwrap().remove(0);
+    assert_eq!(waived.outcome, Outcome::Waived);
+    assert_eq!(waived.waiver.map(|waiver| waiver.instead_of), Some(Outcome::Incoherent));
+    for (waiver, words) in [
+        (waiver("t/t", &["host"], "2026-01-01"), "expired"),
+        (waiver("t/t", &["user:*"], "2026-02-01"), "waives nothing"),
+        (waiver("t/v", &["host"], "2026-02-01"), "did you mean `t/t`"),
+        (waiver("t/t", &["host"], "soon"), "no date"),
+    ] {
+        let problem = apply(waiver).unwrap_err();
+        assert!(problem.starts_with("parallax.toml:3: ") && problem.contains(words), "{problem}");
+    }
+}
+
+/// The snapshots of every example of a check.
+fn worlds(catalogue: &Catalogue) -> Vec<(&Check, Vec<Snapshot>)> {
+    let of = |check| move |example| (check, examples::snapshots(example, root()).unwrap());
+    catalogue.checks().flat_map(|check| check.definition.examples.iter().map(of(check))).collect()
+}
+
+/// Every path at which a fact stands in the document, as JSON pointers.
+fn pointers(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| pointers(value, format!("{at}/{key}"), found)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| pointers(item, format!("{at}/{index}"), found));
+        }
+        _ => {}
+    }
+    found.push(at);
+}
+
+/// The same snapshot without the observation at `pointer`; nothing where the types need a value there.
+fn without(snapshot: &Snapshot, pointer: &str) -> Option<Snapshot> {
+    let mut document = snapshot.to_json();
+    let (parent, key) = pointer.rsplit_once('/')?;
+    let parent = document.pointer_mut(&format!("/facts{parent}"))?;
+    // An element of a list: the rest of the list is what can't be seen any more.
+    let Some(fields) = parent.as_object_mut() else { return None };
+    fields.remove(key)?;
+    let path = steps(pointer);
+    let unobserved = document.get_mut("unobserved")?.as_object_mut()?;
+    unobserved.retain(|known, _| !(known.starts_with(&format!("{path}.")) || known.starts_with(&format!("{path}["))));
+    unobserved.insert(path, json!({ "reason": "no-process" }));
+    let read = Snapshot::from_json(document.to_string().as_bytes()).ok()?;
+    (read != *snapshot).then_some(read)
+}
+
+fn steps(pointer: &str) -> String {
+    let mut path = String::new();
+    for step in pointer.split('/').filter(|step| !step.is_empty()) {
+        match step.parse::<usize>() {
+            Ok(index) => path.push_str(&format!("[{index}]")),
+            Err(_) if path.is_empty() => path.push_str(step),
+            Err(_) => path.push_str(&format!(".{step}")),
+        }
+    }
+    path
+}
+
+/// The same snapshot with the last element of a list unseen.
+fn cut(snapshot: &Snapshot, pointer: &str) -> Option<Snapshot> {
+    let mut document = snapshot.to_json();
+    let list = document.pointer_mut(&format!("/facts{pointer}"))?.as_array_mut()?;
+    list.pop()?;
+    let (path, length) = (steps(pointer), list.len());
+    let unobserved = document.get_mut("unobserved")?.as_object_mut()?;
+    unobserved.retain(|known, _| !known.starts_with(&format!("{path}[{length}]")));
+    unobserved.insert(format!("{path}[*]"), json!({ "reason": "truncated", "at": length, "what": "list" }));
+    Snapshot::from_json(document.to_string().as_bytes()).ok()
+}
+
+fn contexts(finding: &Finding) -> BTreeSet<&str> {
+    finding.participants.iter().flat_map(|participant| participant.contexts.iter().map(String::as_str)).collect()
+}
+
+fn verdict(findings: &[Finding]) -> Verdict {
+    let run = Run {
+        command: "compare".into(),
+        host: "h".into(),
+        version: "t".into(),
+        started_ms: 0,
+        took_ms: 0,
+        contexts: Vec::new(),
+        off_chain: 0,
+        notes: Vec::new(),
+        missing: Vec::new(),
+        allow_unknown: false,
+        findings: findings.to_vec(),
+    };
+    run.verdict()
+}
+
+/// Holds two evaluations to the law: the second one saw less.
+fn hold(before: &[Finding], after: &[Finding], what: &str) {
+    let subject = |finding: &Finding| (finding.check.clone(), finding.subject.clone());
+    let known: BTreeMap<_, _> = before.iter().map(|finding| (subject(finding), finding.outcome)).collect();
+    for finding in after.iter().filter(|finding| finding.outcome == Outcome::Coherent) {
+        let was = known.get(&subject(finding));
+        assert!(matches!(was, None | Some(Outcome::Coherent)), "{what}: {finding:?} was {was:?}");
+    }
+    for finding in before.iter().filter(|finding| finding.outcome != Outcome::NotApplicable) {
+        let stands_in = |other: &&Finding| {
+            other.check == finding.check
+                && (other.subject == finding.subject
+                    || other.outcome == Outcome::Unknown && !contexts(other).is_disjoint(&contexts(finding))
+                    || other.outcome == finding.outcome && contexts(other).is_subset(&contexts(finding)))
+        };
+        assert!(after.iter().any(|other| stands_in(&other)), "{what}: {finding:?} is gone: {after:?}");
+    }
+    let height = |verdict| match verdict {
+        Verdict::Coherent => 0,
+        Verdict::Warnings => 1,
+        Verdict::Undetermined => 2,
+        Verdict::Incoherent => 3,
+    };
+    let (was, is) = (verdict(before), verdict(after));
+    let only_allowed = was == Verdict::Incoherent && is == Verdict::Undetermined;
+    assert!(height(is) >= height(was) || only_allowed, "{what}: {was:?} became {is:?}");
+}
+
+#[test]
+fn taking_any_one_observation_away_never_improves_anything() {
+    let catalogue = builtin();
+    let mut tried = 0;
+    for (check, snapshots) in worlds(&catalogue) {
+        let source = vec![(check.id.clone(), check.file.clone(), check.source.clone())];
+        // A symptom's cause may be in another file: the law is about this check's own rows.
+        let Ok(alone) = Catalogue::default().with_files(source) else { continue };
+        let before = run(&alone, &snapshots);
+        for (index, snapshot) in snapshots.iter().enumerate() {
+            let mut paths = Vec::new();
+            pointers(&snapshot.to_json()["facts"], String::new(), &mut paths);
+            for path in paths {
+                for less in [without(snapshot, &path), cut(snapshot, &path)].into_iter().flatten() {
+                    let mut seen = snapshots.clone();
+                    seen[index] = less;
+                    let what = format!("{} without {path} of {}", check.id, snapshot.context.id);
+                    hold(&before, &run(&alone, &seen), &what);
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert!(tried > 20, "only {tried} observations were taken away");
+}
+
+fn some_fact() -> impl Strategy<Value = Option<Option<bool>>> {
+    proptest::option::of(proptest::option::of(any::<bool>()))
+}
+
+/// Contexts that differ in everything that the built-in checks read.
+fn some_context(number: usize) -> impl Strategy<Value = Snapshot> {
+    let kinds = prop_oneof![Just("host"), Just("user"), Just("service"), Just("container")];
+    let text = proptest::option::of(proptest::option::of(prop_oneof![Just("p"), Just("q")]));
+    let endpoint = (some_fact(), some_fact(), any::<bool>()).prop_map(|(loopback, listening, one)| {
+        object([
+            ("url", Some(json!(if one { "http://x" } else { "http://y" }))),
+            ("loopback", fact(loopback)),
+            ("listening", fact(listening)),
+        ])
+    });
+    let account = (text.clone(), some_fact(), text.clone()).prop_map(|(account, chosen, endpoint)| {
+        object([("account", fact(account)), ("chosen", fact(chosen)), ("endpoint", fact(endpoint))])
+    });
+    let lists = (proptest::collection::vec(endpoint, 0..3), proptest::collection::vec(account, 0..3));
+    (kinds, some_fact(), some_fact(), text.clone(), text, lists).prop_map(move |(kind, used, writable, chosen, identity, (endpoints, keys))| {
+        let service = kind == "service";
+        let id = format!("{kind}:{}", if service { format!("nix-daemon@{number}") } else { number.to_string() });
+        let identity = identity.map(|text| text.map(|text| format!("object:b:1:{text}:ext4")));
+        let mut snapshot = context(&id, json!({
+            "store": object([
+                ("used", fact(used)),
+                ("db", Some(object([("writable", fact(writable)), ("identity", fact(identity))]))),
+                ("chosen", Some(object([("kind", fact(chosen.map(|text| text.map(|text| if text == "p" { "local" } else { "daemon" }))))]))),
+            ]),
+            "network": { "endpoints": endpoints },
+            "credentials": { "s3": keys },
+        }));
+        snapshot.context.service = service.then(|| "nix-daemon".to_owned());
+        snapshot
+    })
+}
+
+fn fact<T: serde::Serialize>(fact: Option<Option<T>>) -> Option<Value> {
+    fact.map(|value| json!(value))
+}
+
+fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
+    Value::Object(fields.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value))).collect())
+}
+
+fn some_world() -> impl Strategy<Value = Vec<Snapshot>> {
+    (some_context(0), some_context(1), some_context(2), some_context(3)).prop_map(|(a, b, c, d)| vec![a, b, c, d])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_order_of_contexts_does_not_matter(world in some_world(), turn in 0_usize..4) {
+        let catalogue = builtin();
+        let mut turned = world.clone();
+        turned.rotate_left(turn);
+        turned.swap(0, 1);
+        prop_assert_eq!(run(&catalogue, &world), run(&catalogue, &turned));
+    }
+
+    #[test]
+    fn the_subject_of_a_finding_is_unique_in_its_check(world in some_world()) {
+        let findings = run(&builtin(), &world);
+        let subjects: BTreeSet<_> = findings.iter().map(|finding| (&finding.check, &finding.subject)).collect();
+        prop_assert_eq!(subjects.len(), findings.len());
+    }
+
+    #[test]
+    fn seeing_less_of_a_random_world_never_improves_anything(world in some_world(), which in 0_usize..4, pick in any::<prop::sample::Index>(), list: bool) {
+        let catalogue = builtin();
+        let mut paths = Vec::new();
+        pointers(&world[which].to_json()["facts"], String::new(), &mut paths);
+        let path = &paths[pick.index(paths.len())];
+        let less = if list { cut(&world[which], path) } else { without(&world[which], path) };
+        if let Some(less) = less {
+            let mut seen = world.clone();
+            seen[which] = less;
+            hold(&run(&catalogue, &world), &run(&catalogue, &seen), path);
+        }
+    }
+}
