@@ -2,6 +2,7 @@
 //! the probe, and then started in a `chroot` of their root by a small static program that calls `execve` and nothing else.
 //!
 //! Needs gcc, a static busybox, `unshare` and the right to mount; runs itself again in a mount namespace of its own.
+#![expect(clippy::expect_used, reason = "what a test can't build it can't compare")]
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -112,7 +113,9 @@ impl World {
         let root = Root::open(self.directory.path()).expect("it can be opened");
         let look = || {
             if uid != 0 {
-                let uid = rustix::thread::Uid::from_raw(uid);
+                let (gid, uid) = (rustix::thread::Gid::from_raw(uid), rustix::thread::Uid::from_raw(uid));
+                rustix::thread::set_thread_groups(&[]).expect("root may");
+                rustix::thread::set_thread_res_gid(gid, gid, gid).expect("root may");
                 rustix::thread::set_thread_res_uid(uid, uid, uid).expect("root may");
             }
             tools::observe(&Target {
@@ -305,6 +308,10 @@ fn full_root(directory: tempfile::TempDir) -> World {
     let mounted =
         Command::new("mount").args(["-t", "tmpfs", "-o", "noexec", "tmpfs"]).arg(world.path("/noexec")).status();
     assert!(mounted.expect("mount").success(), "a tmpfs can be mounted");
+    // The loader finds $ORIGIN through /proc/self/exe.
+    std::fs::create_dir_all(world.path("/proc")).expect("mkdir");
+    let mounted = Command::new("mount").args(["-t", "proc", "proc"]).arg(world.path("/proc")).status();
+    assert!(mounted.expect("mount").success(), "procfs can be mounted");
     let busybox =
         std::fs::read("/usr/bin/busybox").or_else(|_| std::fs::read("/bin/busybox")).expect("a static busybox");
     world.write("/bin/sh", &busybox, 0o755);
@@ -415,7 +422,7 @@ fn can_start_is_what_execve_does() {
         decided += count;
         wrong.extend(more);
     }
-    Command::new("umount").arg(full.path("/noexec")).status().expect("umount");
+    Command::new("umount").args([full.path("/noexec"), full.path("/proc")]).status().expect("umount");
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), wrong.len() + decided, wrong.join("\n"));
     assert!(decided >= 100, "only {decided} cases were decided");
 }
