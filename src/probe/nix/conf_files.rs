@@ -23,19 +23,18 @@ const GRAIN_MS: i64 = 1000;
 /// When the lines of an included file take effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IncludeOrder {
-    /// Where the include stands: releases to 2.3, and newer ones.
+    /// Where the include stands.
     InPlace,
-    /// Before all lines of the including file: from 2.4, when settings began to be collected before they are applied.
+    /// Before all lines of the including file: releases that collected the settings of a file, but not those of its includes.
     First,
 }
 
 impl IncludeOrder {
-    /// `None` for releases of which it is not known.
+    /// In place to 2.8 and again since 2.24. Which of the releases between did it otherwise is not known, so neither order is
+    /// claimed for them.
     pub(super) fn of_release(release: (u32, u32)) -> Option<Self> {
         match release {
-            (major, _) if major > 2 => None,
-            (2, ..=3) | (2, 20..) => Some(Self::InPlace),
-            (2, 4..=15) => Some(Self::First),
+            (2, ..=8 | 24..) => Some(Self::InPlace),
             _ => None,
         }
     }
