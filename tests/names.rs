@@ -215,6 +215,7 @@ fn our_answers_are_those_of_the_c_library() {
         "--cname=alias.test,both.test",
         "--host-record=short.corp.test,10.9.8.1",
         "--local=/localhost/",
+        "--local=//",
     ]);
     let hosts = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n10.1.1.1 Mixed.test\n10.1.1.2 four.test\n\
                  ::1 only-six.test\n10.1.1.3 mixed.test # four.test\n";
@@ -241,6 +242,9 @@ fn our_answers_are_those_of_the_c_library() {
         ("", "nameserver 127.0.0.1\nsearch test\n", "hosts: files mdns4_minimal [NOTFOUND=return] dns\n"),
     ] {
         let root = root(hosts, resolv, nsswitch);
+        if nsswitch.starts_with("hosts: files dns") {
+            std::fs::write(root.path().join("etc/host.conf"), "multi on\n").expect("host.conf");
+        }
         let network = space.observe(root.path(), &endpoints);
         for name in names {
             let found = glibc(&network, name);
