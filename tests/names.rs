@@ -215,7 +215,7 @@ fn our_answers_are_those_of_the_c_library() {
         "--cname=alias.test,both.test",
         "--host-record=short.corp.test,10.9.8.1",
         "--local=/localhost/",
-        "--local=//",
+        "--local=/ip6-localhost/short/",
     ]);
     let hosts = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n10.1.1.1 Mixed.test\n10.1.1.2 four.test\n\
                  ::1 only-six.test\n10.1.1.3 mixed.test # four.test\n";
