@@ -160,11 +160,11 @@ impl Sources {
 /// The last `multi` line holds.
 fn multi(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text);
-    let values = text.lines().filter_map(|line| {
+    let mut values = text.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
         (words.next() == Some("multi")).then(|| words.next().is_some_and(|word| word.eq_ignore_ascii_case("on")))
     });
-    values.last().unwrap_or(false)
+    values.next_back().unwrap_or(false)
 }
 
 fn own_name(text: &[u8]) -> Option<String> {
