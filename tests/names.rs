@@ -1,5 +1,11 @@
 //! Names and endpoints in real network namespaces, with a real name server (dnsmasq) and the C library's own answer (`getent ahosts` in a chroot)
 //! as the oracle. Needs root, `ip`, `dnsmasq`, `getent` and `chroot`.
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::use_debug,
+    reason = "a test may fail loudly and says what it skips"
+)]
 
 use std::net::TcpListener;
 use std::path::Path;
