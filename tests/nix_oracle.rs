@@ -393,6 +393,24 @@ fn a_file_that_this_identity_may_not_read_is_ignored_by_both() {
     assert!(printed.contains("substituters = https://cache.nixos.org/\n"), "{printed}");
 }
 
+#[test]
+fn a_home_that_belongs_to_another_user_is_read_by_both_or_by_neither() {
+    if !can_run("a_home_that_belongs_to_another_user_is_read_by_both_or_by_neither", &["nix", "setpriv"]) {
+        return;
+    }
+    let world = World::new();
+    world.write("home/.config/nix/nix.conf", "cores = 77\n");
+    let arguments = ["nix", "--extra-experimental-features", "nix-command", "show-config"];
+    for through in [&["env"][..], &AS_NOBODY[..]] {
+        let (nix, _) = world.view_of_child(through);
+        let ours = nix.settings.present().expect("settings");
+        assert_eq!(ours.more, None);
+        let ours = ours.items.iter().any(|setting| setting.name == "cores");
+        let printed = String::from_utf8_lossy(&world.through(through, &arguments).stdout).into_owned();
+        assert_eq!(ours, printed.contains("cores = 77\n"), "{through:?}");
+    }
+}
+
 const AS_NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 const MARK: &str = "VIEW:";
 
