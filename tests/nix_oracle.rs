@@ -3,6 +3,12 @@
 //!
 //! Everything lives in temporary directories; the daemon is our own. Worlds need `nix`, `nix-daemon`, `setpriv`, `unshare`, and root. Where
 //! one is missing, the test says that it was skipped, and fails where `CI` is set.
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::use_debug,
+    reason = "a test tells why it failed or was skipped"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{PermissionsExt, chown};

@@ -61,7 +61,11 @@ fn without_any_file_the_defaults_hold_and_nothing_is_asked_for() {
 #[test]
 fn a_home_of_another_user_is_used_by_some_releases_only() {
     let directory = root(&[("home/ci/.config/nix/nix.conf", "cores = 7\n"), PASSWD]);
-    std::os::unix::fs::chown(directory.path().join("home/ci"), Some(1000), None).expect("tests run as root");
+    if std::os::unix::fs::chown(directory.path().join("home/ci"), Some(1000), None).is_err() {
+        assert!(std::env::var_os("CI").is_none(), "this test needs root");
+        eprintln!("skipped a_home_of_another_user_is_used_by_some_releases_only: needs root");
+        return;
+    }
     let seen_with = |version: &str| {
         let binaries = format!("nix/store/00000000000000000000000000000000-nix-{version}/bin");
         let path = directory.path().join(&binaries);
