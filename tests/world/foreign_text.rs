@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::doctor::parallax;
 use crate::engine::Container;
-use crate::hostile::{JOB, SLEEP};
+use crate::hostile::JOB;
 use crate::image::BUSYBOX;
 
 /// Clears the screen, ends CDATA, forges a test case, a link and a heading, turns the writing, and is no XML.
@@ -56,7 +56,7 @@ fn world(directory: &std::path::Path) -> Container {
          trusted-users = {line} {long}\n"
     );
     let mounts = [
-        (write("passwd", format!("{line}:x:0:0:{line}:/{line}:/{line}\nroot:x:0:0::/root:/bin/sh\n{long}\n").as_bytes()), "/etc/passwd"),
+        (write("passwd", format!("{line}:x:0:0:{line}:/{line}:/{line}\nroot:x:0:0::/root:/bin/sh\n{}\n", &long[..60_000]).as_bytes()), "/etc/passwd"),
         (write("nix.conf", &nix.as_bytes()[..nix.len().min(1 << 20)]), "/etc/nix/nix.conf"),
         (write("hosts", format!("127.0.0.1 {line} localhost\n{line}\n").as_bytes()), "/etc/hosts"),
         (write("resolv.conf", format!("nameserver {line}\nsearch {line}\n").as_bytes()), "/etc/resolv.conf"),
@@ -80,7 +80,7 @@ fn world(directory: &std::path::Path) -> Container {
     options.extend(["--label", label.as_str()]);
     options.extend(mounts.iter().flat_map(|mount| ["-v", mount.as_str()]));
     options.extend(variables.iter().flat_map(|variable| ["-e", variable.as_str()]));
-    Container::run("parallax-world-hostile", &options, BUSYBOX, SLEEP)
+    Container::run("parallax-world-hostile", &options, BUSYBOX, &["/bin/sleep", "900"])
 }
 
 pub fn foreign_text_is_shown_and_never_obeyed() {

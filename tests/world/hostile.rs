@@ -221,6 +221,7 @@ pub fn a_filesystem_that_never_answers_costs_its_family_and_not_the_run() {
     let begun = Instant::now();
     let hasty = doctor(&["--offline", "--user", NAME, "--deadline", "3"], &[]);
     assert!(begun.elapsed() < Duration::from_millis(4500), "{:?}", begun.elapsed());
+    hasty.keep("dead-filesystem-hasty");
     let seen = context(&hasty, &id);
     assert!(seen["limits"].to_string().contains("credentials: no answer"), "{seen:#}");
     assert_ne!(hasty.code, 0, "what hung is not coherent");
