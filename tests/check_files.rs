@@ -17,7 +17,7 @@ fn builtin() -> Catalogue {
 }
 
 fn run(catalogue: &Catalogue, snapshots: &[Snapshot]) -> Vec<Finding> {
-    evaluate(catalogue, snapshots, &Options::default()).unwrap()
+    evaluate(catalogue, snapshots, &Options::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn root() -> &'static Path {
@@ -50,7 +50,7 @@ fn context(id: &str, facts: Value) -> Snapshot {
                      "service": (kind == "service").then_some(name) },
         "facts": facts, "unobserved": {},
     });
-    Snapshot::from_json(document.to_string().as_bytes()).unwrap()
+    Snapshot::from_json(document.to_string().as_bytes()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
@@ -155,6 +155,31 @@ fn a_difference_of_weak_identities_proves_nothing() {
 }
 
 #[test]
+fn a_context_is_not_without_partner_while_a_possible_one_could_not_be_seen() {
+    let file = |partners: &str| {
+        format!(
+            "{HEAD}relation = 'between'\nfrom = \"a.kind == 'container'\"\nto = 'b.store.used'\nlink = 'c.boot'\n\
+             claim = 'b.store.db.writable'\nmessage = 'm'\npartners = '{partners}'\nunmatched = 'coherent'\n"
+        )
+    };
+    let outcome = |file: &str, hosts: &[Value]| {
+        let mut seen = vec![context("container:web", json!({ "store": { "used": false } }))];
+        seen.extend(hosts.iter().enumerate().map(|(at, facts)| context(&format!("user:{at}"), facts.clone())));
+        let findings = run(&one(file).unwrap(), &seen);
+        findings
+            .iter()
+            .find(|finding| finding.participants.iter().any(|side| side.name == "web"))
+            .map(|row| row.outcome)
+    };
+    let (used, other) =
+        (json!({ "store": { "used": true, "db": { "writable": false } } }), json!({ "store": { "used": false } }));
+    assert_eq!(outcome(&file("all"), &[other]), Some(Outcome::Coherent));
+    assert_eq!(outcome(&file("all"), &[json!({})]), Some(Outcome::Unknown));
+    assert_eq!(outcome(&file("some"), std::slice::from_ref(&used)), Some(Outcome::Incoherent));
+    assert_eq!(outcome(&file("some"), &[used, json!({})]), Some(Outcome::Unknown));
+}
+
+#[test]
 fn one_fault_of_contexts_that_are_alike_is_reported_once_and_counted_for_each() {
     let catalogue = one(&each("claim = 'c.store.db.writable'\nmessage = '{c.name}'")).unwrap();
     let facts = || json!({ "store": { "db": { "writable": false } } });
@@ -216,7 +241,8 @@ fn a_waiver_is_refused_when_it_is_expired_unused_or_names_no_check() {
 
 /// The snapshots of every example of a check.
 fn worlds(catalogue: &Catalogue) -> Vec<(&Check, Vec<Snapshot>)> {
-    let of = |check| move |example| (check, examples::snapshots(example, root()).unwrap());
+    let read = |example| examples::snapshots(example, root()).unwrap_or_else(|error| panic!("{error}"));
+    let of = |check| move |example| (check, read(example));
     catalogue.checks().flat_map(|check| check.definition.examples.iter().map(of(check))).collect()
 }
 
@@ -238,8 +264,7 @@ fn without(snapshot: &Snapshot, pointer: &str) -> Option<Snapshot> {
     let (parent, key) = pointer.rsplit_once('/')?;
     let parent = document.pointer_mut(&format!("/facts{parent}"))?;
     // An element of a list: the rest of the list is what can't be seen any more.
-    let Some(fields) = parent.as_object_mut() else { return None };
-    fields.remove(key)?;
+    parent.as_object_mut()?.remove(key)?;
     let path = steps(pointer);
     let unobserved = document.get_mut("unobserved")?.as_object_mut()?;
     unobserved.retain(|known, _| !(known.starts_with(&format!("{path}.")) || known.starts_with(&format!("{path}["))));
@@ -347,6 +372,32 @@ fn taking_any_one_observation_away_never_improves_anything() {
     assert!(tried > 20, "only {tried} observations were taken away");
 }
 
+/// Every relation with every option, as a check file each.
+fn every_relation() -> Catalogue {
+    let keys = "over = 'c.credentials.s3'\nsubject = 'e.endpoint == null ? string(1) : e.endpoint'\nlink = 'e.endpoint'\nvalue = 'e.account'";
+    let pair = "relation = 'between'\nfrom = \"a.kind != 'service'\"\nto = 'b.store.used == true'\nlink = 'c.store.db.identity'\nclaim = 'b.store.db.writable'";
+    let urls = "relation = 'between'\nover.a = 'a.network.endpoints'\nover.b = 'b.network.endpoints'\nto = 'eb.listening'\nlink.a = 'ea.url'\nlink.b = 'eb.url'\nsubject = 'ea.url'\nclaim = 'ea.loopback == eb.loopback'";
+    let sets = "relation = 'agree'\nlink = 'c.boot'\nvalue = 'c.network.endpoints.filter(e1, e1.listening == true).map(e1, e1.url)'";
+    let bodies = [
+        ("each", "error", "relation = 'each'\nwhere = 'c.store.used'\nclaim = 'c.network.endpoints.all(x, x.listening)'".to_owned()),
+        ("one", "warning", "relation = 'each'\nclaim = 'c.network.endpoints.exists_one(x, x.loopback == true) || size(c.credentials.s3) < 2'".to_owned()),
+        ("equal", "warning", format!("relation = 'agree'\n{keys}\nexpect = 'equal'\nabsent = 'value'")),
+        ("distinct", "error", format!("relation = 'agree'\n{keys}\nexpect = 'distinct'")),
+        ("overlap", "error", format!("{sets}\nexpect = 'overlap'")),
+        ("same-list", "warning", sets.to_owned()),
+        ("all", "error", format!("{pair}\nunmatched = 'coherent'")),
+        ("some", "error", format!("{pair}\npartners = 'some'\nunmatched = 'incoherent'")),
+        ("some-url", "warning", format!("{urls}\npartners = 'some'")),
+        ("all-url", "error", urls.to_owned()),
+        ("many", "error", "relation = 'between'\nlink = 'c.network.endpoints.map(x, x.loopback == true, x.url)'\nclaim = 'a.store.used == b.store.used'".to_owned()),
+    ];
+    let file = |(id, severity, body): (&str, &str, String)| {
+        let head = HEAD.replace("'error'", &format!("'{severity}'"));
+        (format!("t/{id}"), format!("{id}.toml"), format!("{head}message = 'm'\n{body}\n"))
+    };
+    Catalogue::default().with_files(bodies.map(file).into()).unwrap_or_else(|error| panic!("{error}"))
+}
+
 fn some_fact() -> impl Strategy<Value = Option<Option<bool>>> {
     proptest::option::of(proptest::option::of(any::<bool>()))
 }
@@ -401,7 +452,7 @@ proptest! {
 
     #[test]
     fn the_order_of_contexts_does_not_matter(world in some_world(), turn in 0_usize..4) {
-        let catalogue = builtin();
+        let catalogue = every_relation();
         let mut turned = world.clone();
         turned.rotate_left(turn);
         turned.swap(0, 1);
@@ -410,14 +461,13 @@ proptest! {
 
     #[test]
     fn the_subject_of_a_finding_is_unique_in_its_check(world in some_world()) {
-        let findings = run(&builtin(), &world);
+        let findings = run(&every_relation(), &world);
         let subjects: BTreeSet<_> = findings.iter().map(|finding| (&finding.check, &finding.subject)).collect();
         prop_assert_eq!(subjects.len(), findings.len());
     }
 
     #[test]
     fn seeing_less_of_a_random_world_never_improves_anything(world in some_world(), which in 0_usize..4, pick in any::<prop::sample::Index>(), list: bool) {
-        let catalogue = builtin();
         let mut paths = Vec::new();
         pointers(&world[which].to_json()["facts"], String::new(), &mut paths);
         let path = &paths[pick.index(paths.len())];
@@ -425,7 +475,16 @@ proptest! {
         if let Some(less) = less {
             let mut seen = world.clone();
             seen[which] = less;
-            hold(&run(&catalogue, &world), &run(&catalogue, &seen), path);
+            for catalogue in [builtin(), every_relation()] {
+                hold(&run(&catalogue, &world), &run(&catalogue, &seen), path);
+                // Each check alone too: another one's row must not hold the exit code up.
+                for check in catalogue.checks() {
+                    let file = (check.id.clone(), check.file.clone(), check.source.clone());
+                    if let Ok(alone) = Catalogue::default().with_files(vec![file]) {
+                        hold(&run(&alone, &world), &run(&alone, &seen), path);
+                    }
+                }
+            }
         }
     }
 }

@@ -79,6 +79,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
@@ -87,7 +88,7 @@ use super::finding::{Outcome, Severity};
 use crate::snapshot::{ContextKind, Reason};
 
 /// One check file as it is written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Definition {
     /// The claim in words.
@@ -100,30 +101,43 @@ pub struct Definition {
     pub relation: Relation,
     /// Which rows take part (`each`, `agree`).
     #[serde(rename = "where")]
+    #[schemars(with = "Option<String>")]
     pub condition: Option<Text>,
     /// Which contexts stand on side `a` (`between`).
+    #[schemars(with = "Option<String>")]
     pub from: Option<Text>,
     /// Which contexts stand on side `b` (`between`).
+    #[schemars(with = "Option<String>")]
     pub to: Option<Text>,
     /// The lists that rows are made of.
+    #[schemars(with = "Option<Sides>")]
     pub over: Option<Spanned<Sides>>,
     /// The shared thing.
+    #[schemars(with = "Option<Sides>")]
     pub link: Option<Spanned<Sides>>,
     /// What must be true (`each`, `between`).
+    #[schemars(with = "Option<String>")]
     pub claim: Option<Text>,
     /// What is compared within a group (`agree`).
+    #[schemars(with = "Option<String>")]
     pub value: Option<Text>,
     /// How the values of a group must relate (`agree`).
+    #[schemars(with = "Option<Expect>")]
     pub expect: Option<Spanned<Expect>>,
     /// What an absent value is (`agree`).
+    #[schemars(with = "Option<AbsentValue>")]
     pub absent: Option<Spanned<AbsentValue>>,
     /// For how many partners the claim must hold (`between`).
+    #[schemars(with = "Option<Partners>")]
     pub partners: Option<Spanned<Partners>>,
     /// What an `a` without partner is (`between`).
+    #[schemars(with = "Option<Unmatched>")]
     pub unmatched: Option<Spanned<Unmatched>>,
     /// The name of what the row is about.
+    #[schemars(with = "Option<String>")]
     pub subject: Option<Text>,
     /// The sentence of an incoherent row.
+    #[schemars(with = "String")]
     pub message: Text,
     /// What breaks.
     pub why: String,
@@ -131,6 +145,7 @@ pub struct Definition {
     pub fix: String,
     /// Checks of whose findings these are symptoms.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub caused_by: Vec<Text>,
     /// Examples, which are run as tests.
     #[serde(default, rename = "example")]
@@ -141,7 +156,7 @@ pub struct Definition {
 pub type Text = Spanned<String>;
 
 /// Which two views of the deployment disagree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gap {
     /// What was defined and what runs.
@@ -167,7 +182,7 @@ impl Gap {
 }
 
 /// How rows are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Relation {
     /// Every row by itself.
@@ -190,7 +205,7 @@ impl Relation {
 }
 
 /// How the values of a group must relate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expect {
     /// All are equal.
@@ -203,7 +218,7 @@ pub enum Expect {
 }
 
 /// What an absent value is to a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AbsentValue {
     /// The row takes no part.
@@ -214,7 +229,7 @@ pub enum AbsentValue {
 }
 
 /// For how many partners the claim must hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Partners {
     /// For every one; a finding per pair.
@@ -225,7 +240,7 @@ pub enum Partners {
 }
 
 /// What an `a` without partner is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unmatched {
     /// The claim holds.
@@ -280,23 +295,50 @@ impl<'de> Deserialize<'de> for Sides {
     }
 }
 
+impl JsonSchema for Sides {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Sides".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "description": "An expression, or one per side.",
+            "oneOf": [
+                { "type": "string" },
+                {
+                    "type": "object",
+                    "properties": { "a": { "type": "string" }, "b": { "type": "string" } },
+                    "additionalProperties": false
+                }
+            ]
+        })
+    }
+}
+
+/// The JSON Schema of a check file, for editors.
+pub fn schema() -> Schema {
+    schemars::schema_for!(Definition)
+}
+
 /// One example: contexts and the outcome that they must give.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Example {
     /// The worst outcome among the findings of this check, or the one of `subject`.
+    #[schemars(with = "Outcome")]
     pub outcome: Spanned<Outcome>,
     /// Which finding is meant.
     pub subject: Option<String>,
     /// A directory of recorded snapshots, from the directory above `checks/`.
+    #[schemars(with = "Option<String>")]
     pub snapshots: Option<Text>,
     /// Contexts written here.
     #[serde(default, rename = "context")]
+    #[schemars(with = "Vec<ExampleContext>")]
     pub contexts: Vec<Spanned<ExampleContext>>,
 }
 
 /// One context written in a check file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ExampleContext {
     /// Such as `container:web`.
@@ -319,6 +361,7 @@ pub struct ExampleContext {
     pub host: Option<String>,
     /// The facts that are present.
     #[serde(default)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub facts: toml::Table,
     /// Paths of facts that were looked for and are not there.
     #[serde(default)]

@@ -419,6 +419,16 @@ impl Node {
 }
 
 impl Check {
+    /// Its id: the path below the directory of checks.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The file that defines it, as it is shown.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
     /// The claim in words.
     pub fn title(&self) -> &str {
         &self.definition.title

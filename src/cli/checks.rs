@@ -1,5 +1,7 @@
 //! `parallax checks list` and `parallax checks test`.
 
+use std::path::Path;
+
 use super::arguments::{Checks, Global};
 use super::diagnose;
 use super::exit::{Exit, Failure};
@@ -32,19 +34,18 @@ fn test(directories: &[std::path::PathBuf]) -> Result<Exit, Failure> {
     for directory in directories {
         catalogue = catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error))?;
     }
-    let results = examples::run(&catalogue).map_err(|error| diagnose::usage(&error))?;
-    let failed: Vec<_> = results.iter().filter(|result| result.failure.is_some()).collect();
-    for result in &failed {
-        let reason = result.failure.as_deref().unwrap_or_default();
-        output::print(&format!("FAILED {}: {}", result.name, text::plain(reason)));
+    // Recorded snapshots are named from the directory that holds `checks/`.
+    let root = directories.first().and_then(|directory| directory.parent()).unwrap_or(Path::new("."));
+    let trials = examples::run(&catalogue, root);
+    let mut failed = 0;
+    for trial in &trials {
+        if let Some(failure) = &trial.failure {
+            failed += 1;
+            output::print(&format!("FAILED {}:{}: {}", trial.check, trial.line, text::plain(&failure.to_string())));
+        }
     }
-    output::print(&format!(
-        "{} examples of {} checks: {} failed",
-        results.len(),
-        catalogue.checks().count(),
-        failed.len()
-    ));
-    Ok(if failed.is_empty() { Exit::Coherent } else { Exit::Usage })
+    output::print(&format!("{} examples of {} checks: {failed} failed", trials.len(), catalogue.checks().count()));
+    Ok(if failed == 0 { Exit::Coherent } else { Exit::Usage })
 }
 
 /// The embedded catalogue. It is tested; that it can't be read is our fault.

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::configuration::Configuration;
+use super::configuration::{self, Configuration};
 use super::diagnose;
 use super::exit::Failure;
-use crate::check::{self, Catalogue, ContextNote, Finding, Options, Outcome, Run};
+use crate::check::{self, Catalogue, ContextNote, Options, Run, Waiver};
 use crate::context::chain;
 use crate::snapshot::{Entry, Snapshot};
 
@@ -56,12 +56,12 @@ pub(super) fn run(
     let missing = missing(&required, &on_chain);
     notes.extend(Some(configuration.note.clone()).filter(|note| !note.is_empty()));
     let mut catalogue = Catalogue::builtin().map_err(|error| diagnose::broken(&error))?;
-    for directory in &configuration.checks {
+    if let Some(directory) = &configuration.checks {
         catalogue = catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error))?;
     }
-    let options = Options { today: today(), waivers: configuration.waivers.clone() };
-    let mut findings = check::evaluate(&catalogue, &on_chain, &options).map_err(|error| diagnose::usage(&error))?;
-    order(&mut findings);
+    let options = Options { today: today(), waivers: configuration.waivers.iter().map(waiver).collect() };
+    let findings =
+        check::evaluate(&catalogue, &on_chain, &options).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(Run {
         command: command.to_owned(),
         host: on_chain.first().map(|snapshot| snapshot.context.host.clone()).unwrap_or_default(),
@@ -109,19 +109,17 @@ fn missing(required: &[String], snapshots: &[Snapshot]) -> Vec<String> {
     missing
 }
 
-/// Worst first, then by check and subject.
-fn order(findings: &mut [Finding]) {
-    let rank = |outcome: Outcome| match outcome {
-        Outcome::Incoherent => 0,
-        Outcome::Unknown => 1,
-        Outcome::Waived => 2,
-        Outcome::Coherent => 3,
-        Outcome::NotApplicable => 4,
-    };
-    findings.sort_by(|one, other| {
-        let key = |finding: &Finding| (rank(finding.outcome), finding.severity);
-        key(one).cmp(&key(other)).then_with(|| (&one.check, &one.subject).cmp(&(&other.check, &other.subject)))
-    });
+/// A waiver as the engine takes it.
+fn waiver(waiver: &configuration::Waiver) -> Waiver {
+    Waiver {
+        check: waiver.check.clone(),
+        contexts: waiver.contexts.clone(),
+        subject: waiver.subject.clone(),
+        reason: waiver.reason.clone(),
+        until: waiver.until.to_string(),
+        by: waiver.by.clone(),
+        line: waiver.line,
+    }
 }
 
 /// What a report says of a context.

@@ -43,12 +43,12 @@ pub(super) fn check_page(check: &Check) -> CheckPage {
         title: check.title().to_owned(),
         severity: check.severity().word().to_owned(),
         gap: check.gap().to_owned(),
-        relation: check.relation_text(),
-        facts: check.facts().iter().map(ToString::to_string).collect(),
+        relation: check.relation(),
+        facts: check.facts_read(),
         why: check.why().to_owned(),
         fix: check.fix().to_owned(),
         caused_by: check.caused_by().to_vec(),
-        source: check.source().to_owned(),
+        source: check.file().to_owned(),
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) fn fact_pages(catalogue: &Catalogue) -> Vec<FactPage> {
     schema::fact_paths()
         .into_iter()
         .map(|fact| {
-            let reads = |check: &&Check| check.facts().iter().any(|path| path.to_string() == fact.path);
+            let reads = |check: &&Check| check.facts_read().contains(&fact.path);
             FactPage {
                 read_by: catalogue.checks().filter(reads).map(|check| check.id().to_owned()).collect(),
                 path: fact.path,

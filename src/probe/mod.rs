@@ -8,9 +8,9 @@ pub mod credentials;
 pub mod environment;
 pub mod identity;
 pub mod network;
-pub mod tools;
 pub mod nix;
 pub mod store;
+pub mod tools;
 
 use crate::snapshot::secret::RunKey;
 use crate::snapshot::{Fact, ObjectId, Reason};

@@ -64,6 +64,7 @@ struct Scene<'a> {
     search: Fact<SearchPath>,
     machine: machine::Machine,
     libraries: libraries::Libraries,
+    system: std::cell::OnceCell<loader::System>,
 }
 
 impl Scene<'_> {
@@ -87,6 +88,7 @@ pub fn observe(target: &Target<'_>) -> Tools {
         search: path::search_path(target),
         machine: machine::Machine::running(),
         libraries: libraries::Libraries::default(),
+        system: std::cell::OnceCell::new(),
     };
     let (libc, glibc) = libc::observe(&scene);
     let path = scene.search.as_ref().map(|search| search.entries(target));

@@ -88,8 +88,10 @@ pub fn import(tree: &Path, name: &str) -> Result<(), String> {
 
 /// The address of the host on the default bridge: what a container reaches the host by.
 pub fn gateway() -> String {
-    docker(&["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"])
-        .expect("the default bridge has a gateway")
+    let output = Command::new("ip").args(["-4", "-o", "address", "show", "docker0"]).output().expect("ip runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let address = text.split_whitespace().skip_while(|word| *word != "inet").nth(1).and_then(|word| word.split('/').next());
+    address.expect("the default bridge has an address").to_owned()
 }
 
 /// A running container.

@@ -36,7 +36,7 @@ fn job(options: &[&str], image: &str) -> Container {
 
 /// What Nix itself says of the store that it would use in the container.
 fn oracle(container: &Container) -> String {
-    let said = container.exec(&["nix", "--extra-experimental-features", "nix-command", "store", "ping"]);
+    let said = container.exec(&["sh", "-c", "nix --extra-experimental-features nix-command store ping 2>&1"]);
     let text = said.unwrap_or_else(|error| error);
     text.lines().find_map(|line| line.split_once("Store URL: ")).map_or(text.clone(), |(_, url)| url.trim().to_owned())
 }

@@ -126,7 +126,17 @@ fn module(sources: &Sources, flavour: Flavour, name: &str, service: &Service, dn
 fn files(sources: &Sources, flavour: Flavour, name: &str) -> Step {
     let reader = if flavour == Flavour::Musl { Reader::Musl } else { Reader::Glibc };
     match &sources.hosts {
-        Fact::Present(hosts) => found(hosts.addresses(name, reader), "files", Status::NotFound),
+        Fact::Present(hosts) => {
+            let mut addresses = hosts.addresses(name, reader);
+            if reader == Reader::Glibc && addresses.len() > 1 {
+                match &sources.multi {
+                    Fact::Present(true) => {}
+                    Fact::Present(false) | Fact::Absent => addresses.truncate(1),
+                    Fact::Unobserved(reason) => return Step::Unknown(reason.clone()),
+                }
+            }
+            found(addresses, "files", Status::NotFound)
+        }
         Fact::Absent => Step::Nothing(Status::Unavailable),
         Fact::Unobserved(reason) => Step::Unknown(reason.clone()),
     }

@@ -12,6 +12,7 @@ fn sources(hosts: &str, line: &str) -> Sources {
     let services = nsswitch::parse(line.as_bytes(), "hosts").expect("a line").unwrap_or_else(nsswitch::default_hosts);
     Sources {
         hosts: Fact::Present(Hosts::new(hosts.as_bytes().to_vec())),
+        multi: Fact::Present(true),
         resolv_conf: Fact::Absent,
         services: Fact::Present(services),
         own_name: Fact::Present("builder".into()),
@@ -106,4 +107,12 @@ fn glibc_asks_nscd_first_and_nix_does_not() {
     nixos.nscd = Fact::Present(true);
     assert!(ask(&nixos, Flavour::Glibc, "localhost", &[]).v4.reason().is_some());
     assert_eq!(source(&ask(&nixos, Flavour::Nix, "localhost", &[])), Some("files"));
+}
+
+#[test]
+fn without_multi_glibc_takes_the_first_line_only_and_musl_all() {
+    let mut bare = sources("127.0.0.1 localhost\n::1 localhost\n", "");
+    bare.multi = Fact::Present(false);
+    assert_eq!(ask(&bare, Flavour::Glibc, "localhost", &[]).v6, Fact::Absent);
+    assert_eq!(ask(&bare, Flavour::Musl, "localhost", &[]).v6, Fact::Present(vec!["::1".to_owned()]));
 }

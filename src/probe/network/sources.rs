@@ -52,6 +52,8 @@ impl Flavour {
 /// What was read.
 pub struct Sources {
     pub hosts: Fact<Hosts>,
+    /// `multi on` in `/etc/host.conf` (`host.conf(5)`): glibc takes every line of the hosts file that names a host; without it the first one only.
+    pub multi: Fact<bool>,
     pub resolv_conf: Fact<ResolvConf>,
     /// The modules for hosts; the default where no file or line says otherwise.
     pub services: Fact<Vec<Service>>,
@@ -95,6 +97,11 @@ impl Sources {
         let variable = |name: &str| target.variable(name).present().map(|value| (*value).to_owned());
         Self {
             hosts: fact(root.read("/etc/hosts", HOSTS_CAP)).map(Hosts::new),
+            multi: match fact(root.read("/etc/host.conf", CONF_CAP)) {
+                Fact::Present(text) => Fact::Present(multi(&text)),
+                Fact::Absent => Fact::Present(false),
+                Fact::Unobserved(reason) => Fact::Unobserved(reason),
+            },
             resolv_conf: fact(root.read("/etc/resolv.conf", CONF_CAP)).map(|text| resolv_conf::parse(&text)),
             own_name: fact(root.read("/etc/hostname", CONF_CAP)).and_then(|text| own_name(&text).into()),
             flavours: flavours(root, named),
@@ -148,6 +155,16 @@ impl Sources {
         }
         Fact::Present(conf)
     }
+}
+
+/// The last `multi` line holds.
+fn multi(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    let mut values = text.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        (words.next() == Some("multi")).then(|| words.next().is_some_and(|word| word.eq_ignore_ascii_case("on")))
+    });
+    values.next_back().unwrap_or(false)
 }
 
 fn own_name(text: &[u8]) -> Option<String> {

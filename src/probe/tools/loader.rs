@@ -9,7 +9,7 @@ use crate::formats::elf::{Dynamic, Elf, ElfError};
 use crate::formats::ld_cache;
 use crate::probe::reason;
 use crate::snapshot::{Fact, Reason};
-use crate::sys::{Kind, LookError};
+use crate::sys::{Kind, LookError, Root};
 
 /// Most libraries of one program.
 const LIBRARIES: usize = 512;
@@ -58,6 +58,45 @@ impl Loader {
     }
 }
 
+/// Where a distribution's glibc searches in this root; the same for all its programs, and read once.
+pub(super) struct System {
+    directories: Vec<String>,
+    /// `/etc/ld.so.cache`: name and path.
+    cache: Vec<(String, String)>,
+    /// Why there may be more.
+    open: Option<Reason>,
+}
+
+impl System {
+    fn of(root: &Root) -> Self {
+        let mut found = Self { directories: Vec::new(), cache: Vec::new(), open: None };
+        for base in ["/lib", "/usr/lib"] {
+            // Debian's multiarch directories, such as /lib/x86_64-linux-gnu.
+            match root.list(base, 10_000) {
+                Ok((names, _)) => {
+                    let multiarch = names.iter().filter(|name| name.contains("-linux-gnu"));
+                    found.directories.extend(multiarch.map(|name| format!("{base}/{name}")));
+                }
+                Err(LookError::NotFound { .. }) => {}
+                Err(error) => found.open = Some(reason(error)),
+            }
+        }
+        found.directories.extend(SYSTEM.iter().map(|place| (*place).to_owned()));
+        match root.read("/etc/ld.so.cache", CACHE) {
+            Ok(bytes) => match ld_cache::parse(&bytes) {
+                Some(cache) => found.cache = cache,
+                None => {
+                    let detail = "not a cache of a known format".to_owned();
+                    found.open = Some(Reason::Malformed { path: "/etc/ld.so.cache".into(), line: None, detail });
+                }
+            },
+            Err(LookError::NotFound { .. }) => {}
+            Err(error) => found.open = Some(reason(error)),
+        }
+        found
+    }
+}
+
 /// A search for the libraries of one program.
 struct Search<'a> {
     scene: &'a Scene<'a>,
@@ -65,7 +104,7 @@ struct Search<'a> {
     /// LD_LIBRARY_PATH, then where the loader searches at last; the object's own paths come around the first.
     environment: Vec<String>,
     system: Vec<String>,
-    cache: Vec<(String, String)>,
+    cache: &'a [(String, String)],
     /// Why a library may lie where we did not look.
     open: Option<Reason>,
 }
@@ -105,8 +144,7 @@ pub(super) fn libc(scene: &Scene<'_>, path: &str, program: &Elf, loader: &Loader
 impl<'a> Search<'a> {
     fn new(scene: &'a Scene<'a>, path: &str, program: &'a Elf, loader: &Loader) -> Self {
         let own = directory_of(&loader.real).to_owned();
-        let mut search =
-            Self { scene, program, environment: Vec::new(), system: vec![own], cache: Vec::new(), open: None };
+        let mut search = Self { scene, program, environment: Vec::new(), system: vec![own], cache: &[], open: None };
         search.environment(path);
         if loader.flavour == Flavour::Musl {
             search.musl(&loader.real);
@@ -132,29 +170,13 @@ impl<'a> Search<'a> {
     }
 
     fn distribution(&mut self, loader: &str) {
-        let root = self.scene.target.root;
         if !["/lib", "/usr/lib"].iter().any(|place| loader.starts_with(place)) {
             self.open = Some(Reason::NotEmulated { what: format!("where the loader {loader} searches") });
         }
-        for base in ["/lib", "/usr/lib"] {
-            // Debian's multiarch directories, such as /lib/x86_64-linux-gnu.
-            if let Ok((names, _)) = root.list(base, 10_000) {
-                let multiarch = names.iter().filter(|name| name.contains("-linux-gnu"));
-                self.system.extend(multiarch.map(|name| format!("{base}/{name}")));
-            }
-        }
-        self.system.extend(SYSTEM.iter().map(|place| (*place).to_owned()));
-        match root.read("/etc/ld.so.cache", CACHE) {
-            Ok(bytes) => match ld_cache::parse(&bytes) {
-                Some(cache) => self.cache = cache,
-                None => {
-                    let detail = "not a cache of a known format".to_owned();
-                    self.open = Some(Reason::Malformed { path: "/etc/ld.so.cache".into(), line: None, detail });
-                }
-            },
-            Err(LookError::NotFound { .. }) => {}
-            Err(error) => self.open = Some(reason(error)),
-        }
+        let system = self.scene.system.get_or_init(|| System::of(self.scene.target.root));
+        self.system.extend(system.directories.iter().cloned());
+        self.cache = &system.cache;
+        self.open = self.open.take().or_else(|| system.open.clone());
     }
 
     fn musl(&mut self, loader: &str) {

@@ -39,7 +39,7 @@ pub struct PathEntry {
 pub struct Tool {
     /// The name it is called by.
     pub name: String,
-    /// The first executable file of that name on PATH.
+    /// The first executable file of that name on PATH or, where none is executable for this identity, the first file.
     pub path: Fact<String>,
     /// What that path leads to after symbolic links.
     pub real: Fact<String>,
@@ -56,7 +56,8 @@ pub struct Tool {
     pub machine: Fact<String>,
     /// The interpreter it asks for: PT_INTERP or the `#!` line; absent when it needs none.
     pub interpreter: Fact<String>,
-    /// Whether `execve(2)` would start it here, as far as files, machine and mount options decide.
+    /// Whether `execve(2)` would start it here and the loader would get to its first instruction, as far as files, rights, machine and
+    /// mount options decide. False also where the program that `#!/usr/bin/env NAME` asks for is not on PATH.
     pub startable: Fact<bool>,
     /// What stands in the way; absent when nothing does.
     pub obstacle: Fact<String>,
