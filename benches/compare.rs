@@ -13,7 +13,7 @@ fn documents(count: usize) -> Vec<Vec<u8>> {
         let endpoints: Vec<Value> = (0..8)
             .map(|port| {
                 json!({ "url": format!("http://127.0.0.1:{}", 9000 + port), "named_by": "nix substituters", "origin": "/etc/nix/nix.conf:3",
-                    "scheme": "http", "host": "127.0.0.1", "port": 9000 + port, "loopback": true, "listening": number % 10 != 0 })
+                    "scheme": "http", "host": "127.0.0.1", "port": 9000 + port, "loopback": true, "listening": !number.is_multiple_of(10) })
             })
             .collect();
         let tools: Vec<Value> = (0..20)

@@ -3,40 +3,27 @@
 //!
 //! Everything lives in temporary directories; the daemon is our own. Worlds need `nix`, `nix-daemon`, `setpriv`, `unshare`, and root. Where
 //! one is missing, the test says that it was skipped, and fails where `CI` is set.
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::use_debug,
+    reason = "a test tells why it failed or was skipped"
+)]
+
+#[path = "nix_oracle/world.rs"]
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use parallax::formats::nix_conf::settings::{self, Default as Fallback, Kind};
 use parallax::probe::environment::Environment;
-use parallax::probe::{Target, Wishes, nix, store};
-use parallax::snapshot::facts::{Nix, Store};
+use parallax::snapshot::facts::Nix;
 use parallax::snapshot::{Fact, Reason};
-use parallax::sys::Root;
-use parallax::sys::process::ProcessDirectory;
 use serde_json::Value;
-
-const NOBODY: u32 = 65534;
-
-fn is_there(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(program).is_file()))
-}
-
-/// Whether a test can run here. Nothing skips quietly.
-fn can_run(test: &str, programs: &[&str]) -> bool {
-    let missing: Vec<_> = programs.iter().filter(|program| !is_there(program)).collect();
-    let root = ::nix::unistd::geteuid().is_root();
-    if missing.is_empty() && root {
-        return true;
-    }
-    assert!(std::env::var_os("CI").is_none(), "{test} needs root and {programs:?}; missing: {missing:?}, root: {root}");
-    eprintln!("skipped {test}: needs root and {programs:?}; missing: {missing:?}, root: {root}");
-    false
-}
+use world::{AS_NOBODY, MARK, NOBODY, RunningDaemon, World, can_run, view};
 
 /// A seeded source of choices (xorshift64*), so that a failing case can be made again.
 struct Choices(u64);
@@ -56,93 +43,6 @@ impl Choices {
     fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
-}
-
-/// A directory tree with a configuration, and the variables that lead Nix and the probe there.
-struct World {
-    directory: tempfile::TempDir,
-    variables: BTreeMap<String, String>,
-}
-
-impl World {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).expect("chmod");
-        let mut world = Self { directory, variables: BTreeMap::new() };
-        for name in ["conf", "home", "home/.config/nix", "xdg", "xdg/nix", "store", "state", "log"] {
-            std::fs::create_dir_all(world.path(name)).expect("mkdir");
-        }
-        let places = [
-            ("NIX_CONF_DIR", "conf"),
-            ("HOME", "home"),
-            ("XDG_CONFIG_DIRS", "xdg"),
-            ("NIX_STORE_DIR", "store"),
-            ("NIX_STATE_DIR", "state"),
-            ("NIX_LOG_DIR", "log"),
-        ];
-        for (name, place) in places {
-            world.set(name, &world.text(place));
-        }
-        world.set("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        world
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.path(name).to_str().expect("text").to_owned()
-    }
-
-    fn set(&mut self, name: &str, value: &str) {
-        self.variables.insert(name.to_owned(), value.to_owned());
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).expect("write");
-    }
-
-    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command.env_clear().envs(&self.variables).current_dir("/").stdin(Stdio::null());
-        command
-    }
-
-    /// The settings as Nix prints them, and what it said on stderr; `None` where it refused.
-    fn settings_of_nix(&self) -> (Option<BTreeMap<String, Value>>, String) {
-        let arguments = ["--extra-experimental-features", "nix-command", "show-config", "--json"];
-        let output = self.command("nix").args(arguments).output().expect("nix runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let settings = output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("json"));
-        (settings, said)
-    }
-
-    fn environment(&self) -> Environment {
-        let text = self.variables.iter().map(|(name, value)| format!("{name}={value}\0")).collect::<String>();
-        Environment::parse(text.as_bytes())
-    }
-}
-
-/// The view of this process, in an environment.
-fn view(environment: Environment) -> (Nix, Store) {
-    let root = Root::open("/").expect("the root directory");
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("a boot id");
-    let process = ProcessDirectory::open(std::process::id()).expect("our own process").texts();
-    let target = Target {
-        root: &root,
-        boot: boot.trim(),
-        process: &process,
-        live: true,
-        environment: &Fact::Present(environment),
-        wishes: &Wishes::default(),
-        key: None,
-        locks: &Ok(std::fs::read("/proc/locks").expect("locks")),
-        incomplete: &[],
-    };
-    let nix = nix::observe(&target);
-    let store = store::observe(&target, &nix);
-    (nix, store)
 }
 
 /// As the probe writes values: tokens joined by blanks.
@@ -393,8 +293,23 @@ fn a_file_that_this_identity_may_not_read_is_ignored_by_both() {
     assert!(printed.contains("substituters = https://cache.nixos.org/\n"), "{printed}");
 }
 
-const AS_NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-const MARK: &str = "VIEW:";
+#[test]
+fn a_home_that_belongs_to_another_user_is_read_by_both_or_by_neither() {
+    if !can_run("a_home_that_belongs_to_another_user_is_read_by_both_or_by_neither", &["nix", "setpriv"]) {
+        return;
+    }
+    let world = World::new();
+    world.write("home/.config/nix/nix.conf", "cores = 77\n");
+    let arguments = ["nix", "--extra-experimental-features", "nix-command", "show-config"];
+    for through in [&["env"][..], &AS_NOBODY[..]] {
+        let (nix, _) = world.view_of_child(through);
+        let ours = nix.settings.present().expect("settings");
+        assert_eq!(ours.more, None);
+        let ours = ours.items.iter().any(|setting| setting.name == "cores");
+        let printed = String::from_utf8_lossy(&world.through(through, &arguments).stdout).into_owned();
+        assert_eq!(ours, printed.contains("cores = 77\n"), "{through:?}");
+    }
+}
 
 /// Prints the view of the process and environment that another test gave it.
 #[test]
@@ -403,73 +318,6 @@ fn print_the_view_of_this_process() {
     let environ = std::fs::read("/proc/self/environ").expect("our environment");
     let view = view(Environment::parse(&environ));
     println!("\n{MARK}{}", serde_json::to_string(&view).expect("json"));
-}
-
-impl World {
-    /// The view of a process that is started through these words.
-    fn view_of_child(&self, through: &[&str]) -> (Nix, Store) {
-        let copy = self.path("oracle");
-        if !copy.exists() {
-            std::fs::copy(std::env::current_exe().expect("this test"), &copy).expect("copy");
-        }
-        let name = "print_the_view_of_this_process";
-        let words = [copy.to_str().expect("text"), name, "--exact", "--ignored", "--nocapture"];
-        let output = self.through(through, &words);
-        let text = String::from_utf8_lossy(&output.stdout);
-        let json = text.lines().find_map(|line| line.strip_prefix(MARK));
-        let json = json.unwrap_or_else(|| panic!("{text} {}", String::from_utf8_lossy(&output.stderr)));
-        serde_json::from_str(json).expect("a view")
-    }
-
-    fn through(&self, through: &[&str], words: &[&str]) -> std::process::Output {
-        let all: Vec<_> = through.iter().chain(words).collect();
-        self.command(all[0]).args(&all[1..]).output().expect("it runs")
-    }
-
-    /// What `nix store ping` says it opened.
-    fn store_of_nix(&self, through: &[&str]) -> String {
-        let words = ["nix", "--extra-experimental-features", "nix-command", "store", "ping"];
-        let output = self.through(through, &words);
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said).into_owned();
-        let url = said.lines().find_map(|line| line.strip_prefix("Store URL: "));
-        url.unwrap_or_else(|| panic!("no store: {said}")).to_owned()
-    }
-
-    fn same_store(&self, through: &[&str], expected: &str) -> Store {
-        assert_eq!(self.store_of_nix(through), expected);
-        let (_, store) = self.view_of_child(through);
-        assert_eq!(store.chosen.url, Fact::Present(expected.to_owned()), "{:?}", store.chosen);
-        store
-    }
-
-    fn daemon(&self) -> RunningDaemon {
-        let daemon =
-            RunningDaemon(self.command("nix-daemon").arg("--daemon").stderr(Stdio::null()).spawn().expect("spawn"));
-        let until = Instant::now() + Duration::from_secs(10);
-        while !self.path("state/daemon-socket/socket").exists() {
-            assert!(Instant::now() < until, "the daemon did not start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        daemon
-    }
-
-    /// A read-only mount over the state directory, in a mount namespace of its own.
-    fn behind_read_only_state(&self) -> [String; 6] {
-        let state = self.text("state");
-        let script = format!("mount --bind {state} {state} && mount -o remount,ro,bind {state} && exec \"$@\"");
-        ["unshare".into(), "-m".into(), "sh".into(), "-c".into(), script, "sh".into()]
-    }
-}
-
-/// Ends with the test.
-struct RunningDaemon(Child);
-
-impl Drop for RunningDaemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 const PROGRAMS: [&str; 4] = ["nix", "nix-daemon", "setpriv", "unshare"];
@@ -582,14 +430,8 @@ fn a_user_that_the_daemon_does_not_admit_sees_the_connection_closed() {
         return;
     }
     let world = World::new();
-    world.write("conf/nix.conf", "allowed-users = root\ntrusted-users = root nobody @daemon\n");
-    let daemon = world.daemon();
-    drop(daemon);
     world.write("conf/nix.conf", "allowed-users = root\n");
-    let _daemon = {
-        std::fs::remove_file(world.path("state/daemon-socket/socket")).expect("remove");
-        world.daemon()
-    };
+    let _daemon = world.daemon();
     let (nix, store) = world.view_of_child(&AS_NOBODY);
     assert_eq!(store.daemon.answers, Fact::Present(false));
     assert_eq!(store.daemon.failure, Fact::Present("the connection was closed".to_owned()));

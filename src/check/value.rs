@@ -137,6 +137,10 @@ impl Tree {
 
 /// The reason of a marker in the words that all reports use.
 fn words(marker: Json) -> String {
+    // By far the most frequent one: facts that an older version, or an example, did not record.
+    if marker.get("reason").and_then(Json::as_str) == Some("not-recorded") {
+        return Reason::NotRecorded.to_string();
+    }
     match serde_json::from_value::<Reason>(marker) {
         Ok(reason) => reason.to_string(),
         Err(error) => format!("for a reason that this version does not know: {error}"),

@@ -33,8 +33,21 @@ const FAMILIES: &[Family] = &[
     }),
     ("store", |target, sight| sight.facts.store = probe::store::observe(target, &sight.facts.nix)),
     ("tools", |target, sight| sight.facts.tools = probe::tools::observe(target)),
-    ("network", |target, sight| sight.facts.network = probe::network::observe(target, &sight.endpoints)),
+    ("network", |target, sight| {
+        sight.endpoints.extend(probe::network::from_environment(target));
+        sight.facts.network = probe::network::observe(target, &sight.endpoints);
+        open_ended(target, &mut sight.facts);
+    }),
 ];
+
+/// An environment that is there and can't be read may name further endpoints; a user without a process has none.
+fn open_ended(target: &Target, facts: &mut Facts) {
+    if let (Fact::Unobserved(reason), Fact::Present(endpoints)) = (target.environment, &mut facts.network.endpoints)
+        && *reason != Reason::NoProcess
+    {
+        endpoints.more.get_or_insert_with(|| reason.clone());
+    }
+}
 
 /// Runs the child.
 pub fn run() -> ExitCode {

@@ -28,9 +28,9 @@ pub fn observe(target: &Target<'_>) -> Nix {
     let list = |items: Vec<Setting>| Fact::Present(List { items, more: more.clone() });
     let mut nix = Nix {
         files: Fact::Present(List { items: gathered.files, more: gathered.unknown }),
-        settings: list(settled.effective.values.iter().map(|(name, value)| setting(name, value)).collect()),
+        settings: list(settled.effective.values.iter().map(|(name, value)| setting(&settled, name, value)).collect()),
         problems: Fact::Present(List { items: problems, more: more.clone() }),
-        requests: Fact::Present(List { items: requests(&settled.effective), more }),
+        requests: Fact::Present(List { items: requests(&settled), more: more.or_else(|| settled.any_ambiguous()) }),
         substituters: settled.tokens("substituters").map(clean),
         trusted_public_keys: settled.tokens("trusted-public-keys"),
         trusted_substituters: settled.tokens("trusted-substituters").map(clean),
@@ -81,13 +81,24 @@ fn settle(gathered: &Gathered, release: Option<(u32, u32)>) -> Settled {
 impl Settled {
     /// Why the value of a setting is not known, if it is not.
     fn doubt(&self, name: &str) -> Option<Reason> {
-        let order = || Reason::NotEmulated { what: "the order of includes of an unknown release of Nix".to_owned() };
-        let computed = |value: &Value| value.on_unknown_default;
-        let default = || Reason::NotEmulated { what: format!("the default of `{name}`, which Nix computes") };
-        self.unsettled
-            .clone()
-            .or_else(|| self.ambiguous.iter().any(|other| other == name).then(order))
-            .or_else(|| self.effective.values.get(name).is_some_and(computed).then(default))
+        self.unsettled.clone().or_else(|| self.own_doubt(name))
+    }
+
+    /// What makes this one setting uncertain, whatever else was read.
+    fn own_doubt(&self, name: &str) -> Option<Reason> {
+        if self.is_ambiguous(name) {
+            return Some(order_of_includes());
+        }
+        let computed = self.effective.values.get(name).is_some_and(|value| value.on_unknown_default);
+        computed.then(|| Reason::NotEmulated { what: format!("the default of `{name}`, which Nix computes") })
+    }
+
+    fn is_ambiguous(&self, name: &str) -> bool {
+        self.ambiguous.iter().any(|other| other == name)
+    }
+
+    fn any_ambiguous(&self) -> Option<Reason> {
+        (!self.ambiguous.is_empty()).then(order_of_includes)
     }
 
     fn given(&self, name: &str) -> Fact<&Value> {
@@ -123,11 +134,15 @@ impl Settled {
     }
 }
 
-fn setting(name: &str, value: &Value) -> Setting {
+fn order_of_includes() -> Reason {
+    Reason::NotEmulated { what: "the order of includes of an unknown release of Nix".to_owned() }
+}
+
+fn setting(settled: &Settled, name: &str, value: &Value) -> Setting {
     let shown = if settings::is_secret(name) {
         Fact::Unobserved(Reason::Withheld)
-    } else if value.on_unknown_default {
-        Fact::Unobserved(Reason::NotEmulated { what: format!("the default of `{name}`, which Nix computes") })
+    } else if let Some(reason) = settled.own_doubt(name) {
+        Fact::Unobserved(reason)
     } else {
         Fact::Present(value.text().split(' ').map(without_secrets).collect::<Vec<_>>().join(" "))
     };
@@ -135,9 +150,10 @@ fn setting(name: &str, value: &Value) -> Setting {
 }
 
 /// One element per value that somebody wrote for a setting which only the daemon can honour.
-fn requests(effective: &Effective) -> Vec<Request> {
+fn requests(settled: &Settled) -> Vec<Request> {
     let mut requests = Vec::new();
-    for (name, value) in &effective.values {
+    let certain = settled.effective.values.iter().filter(|(name, _)| !settled.is_ambiguous(name));
+    for (name, value) in certain {
         let Some(known) = value.known.filter(|known| known.reach == Reach::Daemon && known.kind != Kind::Map) else {
             continue;
         };

@@ -90,7 +90,8 @@ pub fn import(tree: &Path, name: &str) -> Result<(), String> {
 pub fn gateway() -> String {
     let output = Command::new("ip").args(["-4", "-o", "address", "show", "docker0"]).output().expect("ip runs");
     let text = String::from_utf8_lossy(&output.stdout);
-    let address = text.split_whitespace().skip_while(|word| *word != "inet").nth(1).and_then(|word| word.split('/').next());
+    let address =
+        text.split_whitespace().skip_while(|word| *word != "inet").nth(1).and_then(|word| word.split('/').next());
     address.expect("the default bridge has an address").to_owned()
 }
 

@@ -238,7 +238,7 @@ fn atoms<'t>(
     for path in ["boot", "host"].into_iter().chain(side.fold.iter().map(String::as_str)) {
         project(tree, path, &mut atoms);
     }
-    for path in NAMESPACES {
+    for path in namespaces(side) {
         // As far as they were observed: why one was not does not tell two contexts apart.
         let found = at(tree, path).filter(|found| !matches!(found, Tree::Hole(_)));
         atoms.push(Atom::Leaf(found));
@@ -253,8 +253,16 @@ fn atoms<'t>(
     atoms
 }
 
-const NAMESPACES: [&str; 4] =
-    ["identity.namespaces.mnt", "identity.namespaces.net", "identity.namespaces.user", "identity.namespaces.pid"];
+/// The namespaces in which equal values are the same observation: what the network family says is true of a network namespace, whatever the
+/// mounts are (a daemon that remounts its store has a mount namespace of its own); everything else may depend on all of them.
+fn namespaces(side: &Side) -> &'static [&'static str] {
+    const NETWORK: &[&str] = &["identity.namespaces.net"];
+    const ALL: &[&str] =
+        &["identity.namespaces.mnt", "identity.namespaces.net", "identity.namespaces.user", "identity.namespaces.pid"];
+    let over = side.over.as_ref().map(|over| over.path.as_str()).filter(|path| !path.is_empty());
+    let mut reads = side.fold.iter().map(String::as_str).chain(over).peekable();
+    if reads.peek().is_some() && reads.all(|path| path.starts_with("network.")) { NETWORK } else { ALL }
+}
 
 /// The place of a path without lists.
 pub fn at<'t>(tree: &'t Tree, path: &str) -> Option<&'t Tree> {

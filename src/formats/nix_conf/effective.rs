@@ -170,7 +170,7 @@ fn refusal(known: &Known, tokens: &[String]) -> Option<String> {
     let name = known.name;
     match known.kind {
         Kind::Boolean if truth(&text).is_none() => Some(format!("`{name}` is neither true nor false")),
-        Kind::Integer if !is_number(&text) && !(name == "max-jobs" && text == "auto") => {
+        Kind::Integer if !(is_number(&text) || (name == "max-jobs" && text == "auto")) => {
             Some(format!("`{name}` is not a number"))
         }
         Kind::Text if name == "sandbox" && !matches!(text.as_str(), "true" | "false" | "relaxed") => {

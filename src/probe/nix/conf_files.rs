@@ -64,9 +64,11 @@ enum Found {
 
 /// Reads everything that Nix would read here.
 pub(super) fn gather(target: &Target<'_>) -> Gathered {
-    let environment = target.environment.reason().cloned();
     let directory = non_empty(target, "NIX_CONF_DIR").unwrap_or_else(|| "/etc/nix".to_owned());
     let mut gathering = Gathering { target, started_ms: started_ms(target), result: empty(target, &directory) };
+    if let Some(reason) = target.environment.reason() {
+        gathering.unknown(reason.clone());
+    }
     gathering.file(&normal(&format!("{directory}/nix.conf")), Level::System);
     match user_files(target) {
         Ok(files) => {
@@ -79,9 +81,6 @@ pub(super) fn gather(target: &Target<'_>) -> Gathered {
     if let Some(text) = target.variable("NIX_CONFIG").present() {
         let orders = gathering.lines(text.as_bytes(), "NIX_CONFIG", Level::Environment, &mut Vec::new());
         gathering.take(orders);
-    }
-    if let Some(reason) = environment {
-        gathering.unknown(reason);
     }
     gathering.result
 }

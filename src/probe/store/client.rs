@@ -1,5 +1,6 @@
 //! The Nix client on PATH and its version, from its store path or from the package that owns it. It is not run.
 
+use crate::probe::store::is_daemon;
 use crate::probe::{Target, fact, reason};
 use crate::snapshot::facts::Client;
 use crate::snapshot::{Fact, Reason};
@@ -18,10 +19,15 @@ pub(super) fn observe(target: &Target<'_>) -> Client {
     Client { path, version }
 }
 
-/// Major and minor version of the client, where they can be told.
+/// Major and minor version of the Nix of this context, where they can be told: of the daemon itself, else of the client on PATH.
 pub(crate) fn release(target: &Target<'_>) -> Option<(u32, u32)> {
-    let client = observe(target);
-    let mut numbers = client.version.present()?.split('.');
+    let version = match &target.process.executable {
+        Ok(executable) if target.live && is_daemon(target) => {
+            version(target, executable.trim_end_matches(" (deleted)"))
+        }
+        _ => observe(target).version,
+    };
+    let mut numbers = version.present()?.split('.');
     let major = numbers.next()?.parse().ok()?;
     let minor: String = numbers.next()?.chars().take_while(char::is_ascii_digit).collect();
     Some((major, minor.parse().ok()?))
@@ -49,6 +55,9 @@ fn find(target: &Target<'_>) -> Fact<String> {
 }
 
 fn version(target: &Target<'_>, path: &str) -> Fact<String> {
+    if let Some(version) = of_store_path(path) {
+        return Fact::Present(version);
+    }
     let file = match target.root.resolve(path) {
         Ok(file) => file,
         Err(error) => return Fact::Unobserved(reason(error)),
