@@ -3,6 +3,8 @@
 //! Where the engine or Nix is missing, each test is reported as ignored, with the reason in its name; with `CI` set it fails.
 //! The worlds share one machine, so they run one after the other.
 
+#![expect(clippy::expect_used, reason = "this is a test without the standard harness, which clippy would recognise")]
+
 mod cache;
 mod canaries;
 mod doctor;
