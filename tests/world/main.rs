@@ -11,6 +11,7 @@ mod engine;
 mod healthy;
 mod image;
 mod nix;
+mod pipeline;
 mod seeds;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -34,6 +35,10 @@ const WORLDS: &[World] = &[
         seeds::a_substituter_that_the_daemon_ignores_from_an_untrusted_user,
     ),
     ("a_nix_conf_that_was_edited_after_the_daemon_started", seeds::a_nix_conf_that_was_edited_after_the_daemon_started),
+    (
+        "a_job_compares_its_own_view_with_those_that_the_host_published",
+        pipeline::a_job_compares_its_own_view_with_those_that_the_host_published,
+    ),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
 ];
 
