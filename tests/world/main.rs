@@ -16,6 +16,7 @@ mod healthy;
 mod hostile;
 mod image;
 mod nix;
+mod pipeline;
 mod seeds;
 mod user;
 
@@ -40,6 +41,10 @@ const WORLDS: &[World] = &[
         seeds::a_substituter_that_the_daemon_ignores_from_an_untrusted_user,
     ),
     ("a_nix_conf_that_was_edited_after_the_daemon_started", seeds::a_nix_conf_that_was_edited_after_the_daemon_started),
+    (
+        "a_job_compares_its_own_view_with_those_that_the_host_published",
+        pipeline::a_job_compares_its_own_view_with_those_that_the_host_published,
+    ),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (
         "an_engine_that_accepts_and_never_answers_costs_seconds_and_a_note",
