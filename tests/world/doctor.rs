@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -12,6 +13,8 @@ pub struct Report {
     pub code: i32,
     pub json: Value,
     pub errors: String,
+    /// How long the run took, seen from outside.
+    pub took: Duration,
     recording: Option<Recording>,
 }
 
@@ -27,8 +30,9 @@ pub fn doctor(arguments: &[&str], variables: &[(&str, String)]) -> Report {
     let mut command = parallax();
     command.args(["doctor", "--format", "json"]).args(arguments);
     command.envs(variables.iter().map(|(name, value)| (*name, value.as_str())));
+    let begun = Instant::now();
     let report = read(&command.output().expect("parallax runs"));
-    Report { recording: Recording::of(&report.json, arguments, variables), ..report }
+    Report { took: begun.elapsed(), recording: Recording::of(&report.json, arguments, variables), ..report }
 }
 
 /// Reads the report of a finished run.
@@ -37,7 +41,7 @@ pub fn read(output: &Output) -> Report {
     let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         panic!("the report is JSON ({error}): {}\n{errors}", String::from_utf8_lossy(&output.stdout))
     });
-    Report { code: output.status.code().unwrap_or(-1), json, errors, recording: None }
+    Report { code: output.status.code().unwrap_or(-1), json, errors, took: Duration::ZERO, recording: None }
 }
 
 impl Report {
