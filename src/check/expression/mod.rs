@@ -138,3 +138,26 @@ pub struct Expression {
     /// Whether `key` occurs in it.
     pub of_key: bool,
 }
+
+impl Node {
+    /// Whether the value at `place` occurs in it.
+    pub fn names(&self, place: usize) -> bool {
+        match self {
+            Self::Slot(found) => *found == place,
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Text(_) => false,
+            Self::List(items) => items.iter().any(|item| item.names(place)),
+            Self::Select(one, _) | Self::Not(one) | Self::Call(_, one, None) => one.names(place),
+            Self::Index(one, two) | Self::And(one, two) | Self::Or(one, two) | Self::Add(one, two) => {
+                one.names(place) || two.names(place)
+            }
+            Self::Equal(one, two, ..)
+            | Self::In(one, two, _)
+            | Self::Order(_, one, two)
+            | Self::Call(_, one, Some(two)) => one.names(place) || two.names(place),
+            Self::If(parts) => parts.iter().any(|part| part.names(place)),
+            Self::Fold(_, one, _, test, two) => {
+                one.names(place) || two.names(place) || test.as_ref().is_some_and(|test| test.names(place))
+            }
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! Holds the expressions of a check file against the types of the facts: a name, a function or a comparison that can't mean anything
 //! is refused with its place and, where there is one near, the name that was meant.
 
+mod functions;
+mod operators;
 mod types;
 mod walk;
 

@@ -5,12 +5,11 @@ use std::ops::Range;
 
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators};
 
+use super::operators::{either, order};
 use super::types::{Shape, Type};
 use super::{Problem, nearest};
 use crate::check::expression::parse::Parsed;
-use crate::check::expression::{
-    Expression, FIRST_ELEMENT, Fold, Function, KEY, LOCALS, Node, Order, Read, SECOND_ELEMENT,
-};
+use crate::check::expression::{Expression, FIRST_ELEMENT, KEY, LOCALS, Node, Read, SECOND_ELEMENT};
 
 /// The variables that an expression may use.
 #[derive(Debug, Clone, Default)]
@@ -19,10 +18,10 @@ pub struct Scope {
 }
 
 #[derive(Debug, Clone)]
-struct Variable {
-    name: String,
-    place: usize,
-    of: Typed,
+pub(super) struct Variable {
+    pub name: String,
+    pub place: usize,
+    pub of: Typed,
 }
 
 /// A type, and the fact it stands for where it is one.
@@ -79,7 +78,7 @@ impl Scope {
 }
 
 impl Typed {
-    fn made(of: Type) -> Self {
+    pub(super) fn made(of: Type) -> Self {
         Self { of, fact: None }
     }
 
@@ -99,20 +98,20 @@ impl Typed {
     }
 }
 
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     text: &'a str,
     parsed: &'a Parsed,
-    scope: Vec<Variable>,
+    pub scope: Vec<Variable>,
     reads: BTreeSet<Read>,
-    places: usize,
+    pub places: usize,
     used: BTreeSet<usize>,
 }
 
-type Walked = Result<(Node, Typed), Problem>;
+pub(super) type Walked = Result<(Node, Typed), Problem>;
 
 impl Walk<'_> {
     /// Notes that the value itself is used, and not only something in it.
-    fn read(&mut self, typed: &Typed) {
+    pub(super) fn read(&mut self, typed: &Typed) {
         if let Some((of, path)) = &typed.fact
             && !path.is_empty()
         {
@@ -120,12 +119,17 @@ impl Walk<'_> {
         }
     }
 
-    fn refuse<T>(&self, node: &IdedExpr, problem: impl Into<String>, help: Option<String>) -> Result<T, Problem> {
+    pub(super) fn refuse<T>(
+        &self,
+        node: &IdedExpr,
+        problem: impl Into<String>,
+        help: Option<String>,
+    ) -> Result<T, Problem> {
         Err(Problem { problem: problem.into(), at: self.parsed.token(self.text, node), help })
     }
 
     /// The place of the name before a call's parenthesis, or after a selection's dot.
-    fn name_at(&self, node: &IdedExpr, name: &str) -> Range<usize> {
+    pub(super) fn name_at(&self, node: &IdedExpr, name: &str) -> Range<usize> {
         let token = self.parsed.token(self.text, node);
         let after = self.text.get(token.start..).and_then(|rest| rest.find(name)).map(|at| token.start + at);
         let before = self.text.get(..token.start).and_then(|rest| rest.rfind(name));
@@ -135,13 +139,13 @@ impl Walk<'_> {
     }
 
     /// A value that is used as a whole.
-    fn value(&mut self, node: &IdedExpr) -> Walked {
+    pub(super) fn value(&mut self, node: &IdedExpr) -> Walked {
         let (made, typed) = self.visit(node)?;
         self.read(&typed);
         Ok((made, typed))
     }
 
-    fn visit(&mut self, node: &IdedExpr) -> Walked {
+    pub(super) fn visit(&mut self, node: &IdedExpr) -> Walked {
         match &node.expr {
             Expr::Ident(name) => self.variable(node, name),
             Expr::Literal(literal) => self.literal(node, literal),
@@ -169,7 +173,7 @@ impl Walk<'_> {
         }
     }
 
-    fn no_has<T>(&self, node: &IdedExpr) -> Result<T, Problem> {
+    pub(super) fn no_has<T>(&self, node: &IdedExpr) -> Result<T, Problem> {
         let help = "a fact that was looked for and is not there is null: compare with `!= null`";
         Err(Problem {
             problem: "there is no `has`".to_owned(),
@@ -266,247 +270,11 @@ impl Walk<'_> {
         }
     }
 
-    fn no_function<T>(&self, node: &IdedExpr, name: &str, given: usize) -> Result<T, Problem> {
-        const GLOBAL: &[(&str, &str)] = &[("size", "size(x)"), ("string", "string(x)")];
-        const METHODS: &[(&str, &str)] = &[
-            ("startsWith", "x.startsWith(s)"),
-            ("endsWith", "x.endsWith(s)"),
-            ("contains", "x.contains(s)"),
-            ("lowerAscii", "x.lowerAscii()"),
-            ("exists", "x.exists(i, p)"),
-            ("all", "x.all(i, p)"),
-            ("exists_one", "x.exists_one(i, p)"),
-            ("filter", "x.filter(i, p)"),
-            ("map", "x.map(i, v)"),
-        ];
-        let symbol = name.trim_matches(|character: char| !character.is_alphanumeric());
-        if symbol.is_empty() {
-            let name = name.replace('_', "");
-            return self.refuse(node, format!("the operator `{name}` is not part of check files"), None);
-        }
-        let known = GLOBAL.iter().chain(METHODS);
-        if let Some((_, usage)) = known.clone().find(|(known, _)| *known == name) {
-            let problem = format!("`{name}` does not take {given} arguments like this");
-            return Err(Problem {
-                problem,
-                at: self.name_at(node, name),
-                help: Some(format!("it is written `{usage}`")),
-            });
-        }
-        let help = nearest(name, known.map(|(name, _)| *name));
-        Err(Problem { problem: format!("there is no function `{name}`"), at: self.name_at(node, name), help })
-    }
-
-    fn truth(&mut self, node: &IdedExpr) -> Result<Node, Problem> {
+    pub(super) fn truth(&mut self, node: &IdedExpr) -> Result<Node, Problem> {
         let (made, typed) = self.value(node)?;
         if typed.of.shape != Shape::Bool {
             return self.refuse(node, format!("a condition is expected, and this is {}", typed.of.words()), None);
         }
         Ok(made)
     }
-
-    fn equal(&mut self, node: &IdedExpr, one: &IdedExpr, two: &IdedExpr, negated: bool) -> Walked {
-        let ((left, first), (right, second)) = (self.value(one)?, self.value(two)?);
-        if matches!(first.of.shape, Shape::Record(_)) && matches!(second.of.shape, Shape::Record(_)) {
-            return self.refuse(node, "two structures can't be compared: compare their fields", None);
-        }
-        if !first.of.comparable(&second.of) {
-            let words = |typed: &Typed, other: &Typed| match &other.of.shape {
-                Shape::Null => format!("{}, which is never absent", typed.of.words()),
-                _ => typed.of.words(),
-            };
-            let problem = format!("{} is compared with {}", words(&first, &second), words(&second, &first));
-            return self.refuse(node, problem, None);
-        }
-        self.known_word(&first.of, two)?;
-        self.known_word(&second.of, one)?;
-        let compared = compared(&first, &second);
-        let made = Node::Equal(Box::new(left), Box::new(right), compared, negated);
-        Ok((made, Typed::made(Type::certain(Shape::Bool))))
-    }
-
-    /// A literal that is compared with a value of few known words is one of them.
-    fn known_word(&self, of: &Type, literal: &IdedExpr) -> Result<(), Problem> {
-        let Shape::Text(Some(words)) = &of.shape else { return Ok(()) };
-        let each: Vec<&IdedExpr> = match &literal.expr {
-            Expr::List(list) => list.elements.iter().collect(),
-            _ => vec![literal],
-        };
-        for literal in each {
-            if let Expr::Literal(LiteralValue::String(text)) = &literal.expr
-                && !words.contains(&text.inner())
-            {
-                let help = nearest(text.inner(), words.iter().copied());
-                let help = help.or_else(|| Some(format!("there are: {}", words.join(", "))));
-                return self.refuse(literal, format!("it is never '{}'", text.inner()), help);
-            }
-        }
-        Ok(())
-    }
-
-    fn membership(&mut self, node: &IdedExpr, item: &IdedExpr, list: &IdedExpr) -> Walked {
-        let ((left, first), (right, second)) = (self.value(item)?, self.value(list)?);
-        let Some(element) = second.element() else {
-            return self.refuse(node, format!("`in` needs a list, and this is {}", second.of.words()), None);
-        };
-        if !first.of.comparable(&element.of) {
-            let problem =
-                format!("{} is looked for in a list of which each element is {}", first.of.words(), element.of.words());
-            return self.refuse(node, problem, None);
-        }
-        self.known_word(&first.of, list)?;
-        self.known_word(&element.of, item)?;
-        let compared = compared(&first, &element);
-        Ok((Node::In(Box::new(left), Box::new(right), compared), Typed::made(Type::certain(Shape::Bool))))
-    }
-
-    fn order(&mut self, node: &IdedExpr, name: &str, one: &IdedExpr, two: &IdedExpr) -> Walked {
-        let ((left, first), (right, second)) = (self.value(one)?, self.value(two)?);
-        let fits =
-            matches!((&first.of.shape, &second.of.shape), (Shape::Int, Shape::Int) | (Shape::Text(_), Shape::Text(_)));
-        let (Some(order), true) = (order(name), fits) else {
-            return self.refuse(node, format!("{} has no order with {}", first.of.words(), second.of.words()), None);
-        };
-        Ok((Node::Order(order, Box::new(left), Box::new(right)), Typed::made(Type::certain(Shape::Bool))))
-    }
-
-    fn add(&mut self, node: &IdedExpr, one: &IdedExpr, two: &IdedExpr) -> Walked {
-        let ((left, first), (right, second)) = (self.value(one)?, self.value(two)?);
-        let of = match (&first.of.shape, &second.of.shape) {
-            (Shape::Int, Shape::Int) => Type::certain(Shape::Int),
-            (Shape::Text(_), Shape::Text(_)) => Type::text(),
-            (Shape::List(of), Shape::List(other)) if of.comparable(other) => Type::list((**of).clone()),
-            _ => {
-                return self.refuse(
-                    node,
-                    format!("{} can't be added to {}", second.of.words(), first.of.words()),
-                    None,
-                );
-            }
-        };
-        Ok((Node::Add(Box::new(left), Box::new(right)), Typed::made(of)))
-    }
-
-    fn index(&mut self, node: &IdedExpr, list: &IdedExpr, index: &IdedExpr) -> Walked {
-        let (left, first) = self.value(list)?;
-        let (right, second) = self.value(index)?;
-        let (Some(element), Shape::Int) = (first.element(), &second.of.shape) else {
-            return self.refuse(node, "`[]` takes a list and a number", None);
-        };
-        Ok((Node::Index(Box::new(left), Box::new(right)), element))
-    }
-
-    fn global(&mut self, node: &IdedExpr, name: &str, one: &IdedExpr) -> Walked {
-        let (made, typed) = self.value(one)?;
-        let (function, fits, of) = match (name, &typed.of.shape) {
-            ("size", shape) => (Function::Size, matches!(shape, Shape::List(_) | Shape::Text(_)), Shape::Int),
-            (_, shape) => {
-                (Function::Text, matches!(shape, Shape::Bool | Shape::Int | Shape::Text(_)), Shape::Text(None))
-            }
-        };
-        if !fits {
-            return self.refuse(node, format!("`{name}` does not take {}", typed.of.words()), None);
-        }
-        Ok((Node::Call(function, Box::new(made), None), Typed::made(Type::certain(of))))
-    }
-
-    fn method(&mut self, node: &IdedExpr, name: &str, target: &IdedExpr, args: &[IdedExpr]) -> Walked {
-        let fold = match name {
-            "exists" => Some(Fold::Exists),
-            "all" => Some(Fold::All),
-            "exists_one" => Some(Fold::ExistsOne),
-            "filter" => Some(Fold::Filter),
-            "map" => Some(Fold::Map),
-            _ => None,
-        };
-        match (fold, args) {
-            (Some(fold), [variable, body]) => return self.fold(node, fold, target, variable, None, body),
-            (Some(Fold::Map), [variable, test, body]) => {
-                return self.fold(node, Fold::Map, target, variable, Some(test), body);
-            }
-            _ => {}
-        }
-        let (function, of) = match (name, args.len()) {
-            ("lowerAscii", 0) => (Function::Lower, Shape::Text(None)),
-            ("startsWith", 1) => (Function::StartsWith, Shape::Bool),
-            ("endsWith", 1) => (Function::EndsWith, Shape::Bool),
-            ("contains", 1) => (Function::Contains, Shape::Bool),
-            _ => return self.no_function(node, name, args.len()),
-        };
-        let operand = self.expect_text(node, name, target)?;
-        let argument = args.first().map(|argument| self.expect_text(node, name, argument)).transpose()?;
-        Ok((Node::Call(function, Box::new(operand), argument.map(Box::new)), Typed::made(Type::certain(of))))
-    }
-
-    fn expect_text(&mut self, call: &IdedExpr, name: &str, node: &IdedExpr) -> Result<Node, Problem> {
-        let (made, typed) = self.value(node)?;
-        if !matches!(typed.of.shape, Shape::Text(_)) {
-            let help = matches!(typed.of.shape, Shape::List(_)).then(|| "for a list, use `in` or `exists`".to_owned());
-            let problem = format!("`{name}` is for texts, and this is {}", typed.of.words());
-            return Err(Problem { problem, at: self.name_at(call, name), help });
-        }
-        Ok(made)
-    }
-
-    fn fold(
-        &mut self,
-        node: &IdedExpr,
-        fold: Fold,
-        list: &IdedExpr,
-        variable: &IdedExpr,
-        test: Option<&IdedExpr>,
-        body: &IdedExpr,
-    ) -> Walked {
-        let (range, typed) = self.visit(list)?;
-        let Some(element) = typed.element() else {
-            return self.refuse(node, format!("a list is needed, and this is {}", typed.of.words()), None);
-        };
-        // The list's length and what it lacks are read, whatever of its elements is.
-        self.read(&element);
-        let Expr::Ident(name) = &variable.expr else {
-            return self.refuse(variable, "the first argument names the element", None);
-        };
-        if self.scope.iter().any(|known| known.name == *name) {
-            return self.refuse(variable, format!("`{name}` is a variable already"), None);
-        }
-        let place = self.places;
-        self.places += 1;
-        self.scope.push(Variable { name: name.clone(), place, of: element.clone() });
-        let test = test.map(|test| self.truth(test)).transpose();
-        let body =
-            if fold == Fold::Map { self.value(body) } else { self.truth(body).map(|made| (made, element.clone())) };
-        self.scope.pop();
-        let (test, (body, made)) = (test?, body?);
-        let of = match fold {
-            Fold::Filter => Typed { of: Type::certain(typed.of.shape.clone()), fact: typed.fact.clone() },
-            Fold::Map => Typed::made(Type::list(made.of)),
-            _ => Typed::made(Type::certain(Shape::Bool)),
-        };
-        Ok((Node::Fold(fold, Box::new(range), place, test.map(Box::new), Box::new(body)), of))
-    }
-}
-
-/// The type of a value that is one or the other.
-fn either(one: &Type, two: &Type) -> Option<Type> {
-    let nullable = one.nullable || two.nullable;
-    match (&one.shape, &two.shape) {
-        (Shape::Null, shape) | (shape, Shape::Null) => Some(Type { shape: shape.clone(), nullable: true }),
-        (Shape::Text(_), Shape::Text(_)) => Some(Type { shape: Shape::Text(None), nullable }),
-        (shape, other) if shape == other => Some(Type { shape: shape.clone(), nullable }),
-        _ => None,
-    }
-}
-
-fn order(name: &str) -> Option<Order> {
-    match name {
-        operators::LESS => Some(Order::Less),
-        operators::LESS_EQUALS => Some(Order::LessOrEqual),
-        operators::GREATER => Some(Order::Greater),
-        operators::GREATER_EQUALS => Some(Order::GreaterOrEqual),
-        _ => None,
-    }
-}
-
-fn compared(one: &Typed, two: &Typed) -> Box<[(usize, String)]> {
-    [one, two].into_iter().filter_map(|typed| typed.fact.clone()).collect()
 }

@@ -1,0 +1,45 @@
+//! What reading beneath a root keeps to, held against directories made for the test.
+
+use super::{Kind, LookError, Root};
+use std::os::unix::fs::symlink;
+
+fn root() -> (tempfile::TempDir, Root) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let root = Root::open(directory.path()).expect("it can be opened");
+    (directory, root)
+}
+
+#[test]
+fn an_absolute_symlink_stays_beneath_the_root() {
+    let (directory, root) = root();
+    std::fs::create_dir(directory.path().join("etc")).expect("mkdir");
+    std::fs::write(directory.path().join("etc/inside"), "inside").expect("write");
+    symlink("/etc/inside", directory.path().join("link")).expect("symlink");
+    symlink("../../../../etc/inside", directory.path().join("etc/climb")).expect("symlink");
+    assert_eq!(root.read("/link", 100), Ok(b"inside".to_vec()));
+    assert_eq!(root.read("/etc/climb", 100), Ok(b"inside".to_vec()));
+    assert_eq!(root.resolve("/link"), Ok("/etc/inside".to_owned()));
+    assert!(matches!(root.read("/etc/passwd", 100), Err(LookError::NotFound { .. })));
+}
+
+#[test]
+fn a_fifo_is_named_and_never_opened() {
+    let (directory, root) = root();
+    nix::unistd::mkfifo(&directory.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("mkfifo");
+    assert_eq!(root.read("/pipe", 100), Err(LookError::NotRegular { path: "/pipe".into(), found: "fifo" }));
+    assert_eq!(root.look("/pipe").map(|seen| seen.kind), Ok(Kind::Fifo));
+}
+
+#[test]
+fn a_file_longer_than_the_cap_is_refused_and_not_cut() {
+    let (directory, root) = root();
+    std::fs::write(directory.path().join("long"), vec![b'x'; 101]).expect("write");
+    assert_eq!(root.read("/long", 100), Err(LookError::TooLong { path: "/long".into(), cap: 100 }));
+    assert_eq!(root.read_start("/long", 3), Ok(b"xxx".to_vec()));
+}
+
+#[test]
+fn files_of_procfs_are_not_followed() {
+    let root = Root::open("/").expect("the own root");
+    assert!(matches!(root.read("/proc/self/status", 100_000), Err(LookError::NotRegular { .. })));
+}
