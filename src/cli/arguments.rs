@@ -127,9 +127,9 @@ fn output(text: &str) -> Result<Output, String> {
 /// How long, and at what, to look.
 #[derive(Debug, Clone, Args)]
 pub struct Looking {
-    /// The run ends by then, whatever hangs
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
-    pub deadline: Duration,
+    /// The run ends by then, whatever hangs [default: deadline_ms of parallax.toml, else 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub deadline: Option<Duration>,
     /// Ask no name server
     #[arg(long)]
     pub offline: bool,

@@ -81,6 +81,6 @@ fn document(found: &Discovered) -> Result<String, Failure> {
     let enterable = found.contexts.iter().map(|context| json!({"context": context.header, "entry": how(context)}));
     let refused = found.refused.iter().map(|one| json!({"context": one.header, "refused": one.reason}));
     let all: Vec<_> = enterable.chain(refused).collect();
-    serde_json::to_string_pretty(&json!({"schema": "parallax.contexts/1", "contexts": all, "notes": found.notes}))
+    text::json(&json!({"schema": "parallax.contexts/1", "contexts": all, "notes": found.notes}))
         .map_err(|error| Failure::Broken(error.to_string()))
 }

@@ -25,6 +25,8 @@ use crate::sys::process::{NAMESPACES, ProcessDirectory};
 
 /// The share of a run's deadline that is kept for comparing and writing.
 const RESERVE: Duration = Duration::from_millis(500);
+/// How long a run may take where nobody says otherwise.
+const DEADLINE: Duration = Duration::from_secs(30);
 /// The longest that one probe of one context may take.
 const PROBE: Duration = Duration::from_secs(8);
 
@@ -46,13 +48,19 @@ pub(super) enum Wanted {
 /// Looks from every context of this host.
 pub(super) fn everything(looking: &Looking, configuration: &Configuration) -> Result<Gathered, Failure> {
     in_runtime(async {
-        let deadline = Instant::now() + looking.deadline.saturating_sub(RESERVE);
+        let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
         let found = discover(&scope(looking, configuration)).await;
         let Discovered { contexts, refused, notes } = found;
         let mut snapshots = look_from(contexts, deadline, &configuration.wishes(looking.offline)).await?;
         snapshots.extend(refused.into_iter().map(not_entered));
         Ok(Gathered { snapshots, notes })
     })
+}
+
+/// How long a run may take: as the command line says, else the configuration, else [`DEADLINE`].
+fn deadline(looking: &Looking, configuration: &Configuration) -> Duration {
+    let configured = configuration.deadline_ms.map(Duration::from_millis);
+    looking.deadline.or(configured).unwrap_or(DEADLINE)
 }
 
 /// The contexts of this host, unlooked at.
@@ -63,7 +71,7 @@ pub(super) fn contexts(looking: &Looking, configuration: &Configuration) -> Resu
 /// Looks from this very process' own context, natively.
 pub(super) fn here(looking: &Looking, configuration: &Configuration) -> Result<Gathered, Failure> {
     in_runtime(async {
-        let deadline = Instant::now() + looking.deadline.saturating_sub(RESERVE);
+        let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
         let snapshots = look_from(vec![own()?], deadline, &configuration.wishes(looking.offline)).await?;
         Ok(Gathered { snapshots, notes: Vec::new() })
     })
@@ -72,7 +80,7 @@ pub(super) fn here(looking: &Looking, configuration: &Configuration) -> Result<G
 /// Looks from one context.
 pub(super) fn one(wanted: &Wanted, configuration: &Configuration) -> Result<Snapshot, Failure> {
     in_runtime(async {
-        let looking = Looking { deadline: Duration::from_secs(30), offline: false, users: Vec::new() };
+        let looking = Looking { deadline: None, offline: false, users: Vec::new() };
         let context = match wanted {
             Wanted::Here => own()?,
             Wanted::Pid(pid) => of_process(*pid)?,
@@ -85,7 +93,7 @@ pub(super) fn one(wanted: &Wanted, configuration: &Configuration) -> Result<Snap
 }
 
 async fn look_at_one(context: Context, configuration: &Configuration) -> Result<Snapshot, Failure> {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + DEADLINE;
     let snapshots = look_from(vec![context], deadline, &configuration.wishes(false)).await?;
     snapshots.into_iter().next().ok_or_else(|| Failure::Broken("one context gave no snapshot".into()))
 }

@@ -43,11 +43,10 @@ pub(super) fn finish(run: &Run, reports: &Reports, global: &Global) -> Exit {
     print(&report::render(reports.format.into(), run, &style(global)));
     let exit = Exit::from(run.verdict());
     let plain = Style { verbose: global.verbose, ..Style::default() };
-    let all_written = reports
-        .output
-        .iter()
-        .fold(true, |so_far, file| write_file(file, &report::render(file.format.into(), run, &plain)) && so_far);
-    if all_written || exit == Exit::Incoherent { exit } else { Exit::Failed }
+    // Every file is tried, also after one that can't be written.
+    let written: Vec<bool> =
+        reports.output.iter().map(|file| write_file(file, &report::render(file.format.into(), run, &plain))).collect();
+    if !written.contains(&false) || exit == Exit::Incoherent { exit } else { Exit::Failed }
 }
 
 /// Says why a command came to nothing, in every report that was asked for.

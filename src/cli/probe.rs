@@ -3,6 +3,7 @@
 use super::arguments::{Global, Probe};
 use super::exit::{Exit, Failure};
 use super::{configuration, diagnose, gather, output};
+use crate::report::text;
 use crate::snapshot::Entry;
 
 /// Prints one snapshot. A context that can't be entered is printed too, with the reason, and exits 3.
@@ -20,7 +21,7 @@ pub(super) fn run(arguments: &Probe, global: &Global) -> Result<Exit, Failure> {
         gather::Wanted::Here
     };
     let snapshot = gather::one(&wanted, &configuration)?.without_fingerprints();
-    let text = serde_json::to_string_pretty(&snapshot.to_json()).map_err(|error| Failure::Broken(error.to_string()))?;
-    output::print(&text);
+    let document = text::json(&snapshot.to_json()).map_err(|error| Failure::Broken(error.to_string()))?;
+    output::print(&document);
     Ok(if snapshot.context.entry == Entry::None { Exit::Undetermined } else { Exit::Coherent })
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::compare;
 use super::exit::Failure;
+use crate::report::text;
 use crate::snapshot::{ContextKind, Snapshot};
 
 /// What a published view's file name ends with.
@@ -23,11 +24,11 @@ pub(super) fn publish(directory: &Path, snapshots: &[Snapshot]) -> Result<usize,
     for snapshot in snapshots.iter().filter(|snapshot| is_public(snapshot.context.kind)) {
         let file = directory.join(file_name(&snapshot.context.id));
         let document = snapshot.clone().without_fingerprints().to_json();
-        let mut text = serde_json::to_string_pretty(&document).map_err(|error| Failure::Broken(error.to_string()))?;
-        text.push('\n');
+        let mut content = text::json(&document).map_err(|error| Failure::Broken(error.to_string()))?;
+        content.push('\n');
         // A reader must never see half a file: written beside it, then renamed over it.
         let draft = file.with_extension("draft");
-        std::fs::write(&draft, text).map_err(refused)?;
+        std::fs::write(&draft, content).map_err(refused)?;
         std::fs::rename(&draft, &file).map_err(refused)?;
         written.push(file);
     }

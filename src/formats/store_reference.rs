@@ -55,13 +55,32 @@ pub fn parse(text: &str) -> Result<StoreReference, StoreReferenceError> {
 /// The text without what must not be kept of a URL: the user part, and values of parameters that sound like credentials.
 pub fn without_secrets(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    // A password may hold a slash or a question mark, whatever RFC 3986 says of it: no number follows the colon then.
+    let start = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_cut = start.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_err() && !port.is_empty());
+    let rest = if is_cut && !start.contains('@') && !start.starts_with('[') { after_user(rest) } else { rest };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = after_user(authority);
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
-    let kept = query.split('&').filter(|pair| !pair.is_empty() && !names_a_credential(pair)).collect::<Vec<_>>();
+    let pairs = query.split('&').filter(|pair| !pair.is_empty() && !names_a_credential(pair));
+    let kept = pairs.map(value_without_user).collect::<Vec<_>>();
     let question = if kept.is_empty() { "" } else { "?" };
     format!("{scheme}://{host}{path}{question}{}", kept.join("&"))
+}
+
+fn after_user(authority: &str) -> &str {
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+/// A parameter may be an address itself: `endpoint=https://user:password@host`.
+fn value_without_user(pair: &str) -> String {
+    let Some((name, value)) = pair.split_once('=').filter(|(_, value)| decode(value).contains('@')) else {
+        return pair.to_owned();
+    };
+    let value = decode(value);
+    let scheme = value.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+    format!("{name}={scheme}{}", after_user(&value))
 }
 
 fn names_a_credential(pair: &str) -> bool {
@@ -121,5 +140,9 @@ mod tests {
         assert_eq!(without_secrets("s3://b?secret-key=/etc/k"), "s3://b?secret-key=/etc/k");
         assert_eq!(without_secrets("https://cache.nixos.org/"), "https://cache.nixos.org/");
         assert_eq!(without_secrets("a@b://c"), "a@b://c");
+        assert_eq!(without_secrets("https://u:p/w?x@cache.example/x"), "https://cache.example/x");
+        assert_eq!(without_secrets("https://[::1]/x@y"), "https://[::1]/x@y");
+        assert_eq!(without_secrets("s3://b?endpoint=u:p@h:9000&scheme=http"), "s3://b?endpoint=h:9000&scheme=http");
+        assert_eq!(without_secrets("s3://b?endpoint=http://u:p%40h"), "s3://b?endpoint=http://h");
     }
 }

@@ -120,7 +120,7 @@ fn section(page: &mut Page, heading: &str, prose: &str) {
 fn paragraphs(page: &mut Page, prose: &str) {
     for paragraph in prose.trim().split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {
         page.gap();
-        page.labelled(Ink::Plain, 0, "", &flow(paragraph));
+        page.paragraph(&flow(paragraph));
     }
 }
 

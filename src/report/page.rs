@@ -1,7 +1,7 @@
 //! Lines of at most so many columns, with or without colour. Text is wrapped first and coloured afterwards, so that an escape
 //! sequence never counts as width and never spans a line end.
 
-use textwrap::Options;
+use textwrap::{Options, WordSeparator, WordSplitter};
 
 use super::Style;
 
@@ -62,13 +62,28 @@ impl Page {
         }
     }
 
+    /// Writes a paragraph flush.
+    pub fn paragraph(&mut self, text: &str) {
+        let options = Options::new(self.columns)
+            .word_separator(WordSeparator::AsciiSpace)
+            .word_splitter(WordSplitter::NoHyphenation);
+        for line in textwrap::wrap(text, options) {
+            self.raw(Ink::Plain, line.trim_end());
+        }
+    }
+
     /// Writes a label and text beside it; where it is wrapped, the text goes on below itself.
     pub fn labelled(&mut self, ink: Ink, indent: usize, label: &str, text: &str) {
         let indent = indent.min(self.columns / 2);
         let first = format!("{}{label}", " ".repeat(indent));
         let hang = if label.is_empty() { indent + 2 } else { indent + textwrap::core::display_width(label) };
         let rest = " ".repeat(hang.min(self.columns / 2));
-        let options = Options::new(self.columns).initial_indent(&first).subsequent_indent(&rest);
+        // Broken at blanks only: a path is not cut at its hyphens and slashes, where a person would copy half of it.
+        let options = Options::new(self.columns)
+            .initial_indent(&first)
+            .subsequent_indent(&rest)
+            .word_separator(WordSeparator::AsciiSpace)
+            .word_splitter(WordSplitter::NoHyphenation);
         for line in textwrap::wrap(text, options) {
             self.raw(ink, line.trim_end());
         }

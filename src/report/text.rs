@@ -6,6 +6,7 @@
 //!
 //! Markup (`<`, `&`, `]]>`, Markdown) is the format's own business: each escapes what is special in it.
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 /// Foreign text as one line of printable characters. A control character becomes its picture (U+2400 and following), anything else
@@ -56,6 +57,21 @@ pub fn name(foreign: &str, most: usize) -> String {
     named
 }
 
+/// A document as indented JSON in which no invisible character stands raw: it may be printed to a terminal, and holds the same values.
+pub fn json<T: Serialize>(document: &T) -> serde_json::Result<String> {
+    let raw = serde_json::to_string_pretty(document)?;
+    let mut shown = String::with_capacity(raw.len());
+    for char in raw.chars() {
+        // The structure is ASCII, so each of these stands in a string. serde_json has escaped U+0000 to U+001F.
+        if char == '\u{7f}' || is_unprintable(char) {
+            char.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            shown.push(char);
+        }
+    }
+    Ok(shown)
+}
+
 fn picture(control: char) -> char {
     char::from_u32(0x2400 + u32::from(control)).unwrap_or('\u{fffd}')
 }
@@ -96,6 +112,14 @@ mod tests {
     fn a_terminal_escape_becomes_visible() {
         assert_eq!(plain("\u{1b}[31mred\u{1b}[0m"), "␛[31mred␛[0m");
         assert_eq!(plain("\u{9b}2J"), "⟨U+009B⟩2J");
+    }
+
+    #[test]
+    fn a_document_holds_no_raw_escape_and_the_same_values() {
+        let hostile = "\u{9b}2J\u{7f}\u{202e}\u{1b}\u{e0001}é";
+        let shown = json(&hostile).expect("JSON");
+        assert_eq!(shown, r#""\u009b2J\u007f\u202e\u001b\udb40\udc01é""#);
+        assert_eq!(serde_json::from_str::<String>(&shown).expect("JSON"), hostile);
     }
 
     #[test]

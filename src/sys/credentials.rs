@@ -191,6 +191,9 @@ fn shift(id: u32, from: u32, to: u32, count: u32) -> Option<u32> {
     if distance < count { to.checked_add(distance) } else { None }
 }
 
+/// A group id that no account of a host has: below the last ones, which the kernel and tools take as errors.
+const NOBODYS_GROUP: u32 = u32::MAX - 4;
+
 /// An identity about to be taken on: before or after a user namespace is joined, whichever our rights permit.
 pub struct Change {
     wanted: Credentials,
@@ -221,7 +224,24 @@ impl Change {
         if !ids_done {
             wanted.refuse_stand_ins(&own_uids)?;
         }
-        Ok(Self { wanted, own, own_uids, maps, ids_done })
+        let mut change = Self { wanted, own, own_uids, maps, ids_done };
+        change.stand_apart();
+        Ok(change)
+    }
+
+    /// Keeps whoever has the identity that we take on from being our equal, where our rights permit it: the saved group id is nobody's.
+    ///
+    /// A process that is not dumpable is closed to its equals (`ptrace(2)`, access mode checking), but only as long as it has a memory map: on its way
+    /// out the kernel gives that up first and the open files last, and in between skips the question (`__ptrace_may_access`, `exit_mm`). The
+    /// comparison of ids, which asks for the saved ones too, is never skipped. A saved group decides no access to any file.
+    fn stand_apart(&mut self) {
+        const NEEDED: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
+        let permitted =
+            CapabilitySet::from_bits_retain(self.own.effective).contains(NEEDED) && self.own_uids.is_whole();
+        if permitted && self.is_any() {
+            self.wanted.gid.saved = NOBODYS_GROUP;
+            self.ids_done = false;
+        }
     }
 
     /// Whether our credentials will change at all.

@@ -122,10 +122,11 @@ pub fn enter(plan: &Plan) -> Result<Inside, EntryError> {
 }
 
 fn take_on(change: Option<Change>, joining: Joining, limits: &mut Vec<String>) -> Result<Lacking, EntryError> {
+    let jail = jail::prepare();
     let Some(mut change) = change.filter(Change::is_any) else {
         joining.join()?;
         // With our own identity nobody gains anything through us; without the right to change our root we still look.
-        if let Err(error) = jail::chroot_to_procfs() {
+        if let Err(error) = jail.enter() {
             limits.push(error.to_string());
         }
         return Ok(Lacking::default());
@@ -135,7 +136,7 @@ fn take_on(change: Option<Change>, joining: Joining, limits: &mut Vec<String>) -
     }
     change.take_ids_early()?;
     joining.join()?;
-    jail::chroot_to_procfs()?;
+    jail.enter()?;
     Ok(change.finish()?)
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Changes our own process only, and for good (`prctl(2)`, `chroot(2)`).
 
+use std::os::fd::OwnedFd;
+
 use rustix::io::Errno;
+use rustix::mount::OpenTreeFlags;
 use rustix::process::DumpableBehavior;
 
 use super::root::errno_name;
@@ -32,12 +35,29 @@ pub fn changes_stay_closed() -> bool {
     std::fs::read_to_string("/proc/sys/fs/suid_dumpable").is_ok_and(|text| matches!(text.trim(), "0" | "2"))
 }
 
-/// Changes our root to `/proc`: there is nothing of the host or the target in it but what procfs checks for itself, and our own handles stay
-/// reachable as `/self/fd/N`.
-pub fn chroot_to_procfs() -> Result<(), JailError> {
-    let what = "parallax could not leave its own root directory";
-    rustix::process::chroot("/proc").map_err(refusal(what))?;
-    rustix::process::chdir("/").map_err(refusal(what))
+/// A place to go, opened while our rights permit it.
+pub struct Jail(Option<OwnedFd>);
+
+/// Prepares a copy of the procfs mount that is attached nowhere (`open_tree(2)`, `OPEN_TREE_CLONE`): nothing lies above its root, so that not even
+/// `..` leads from it to the host. It goes with our process. Without the right to make one, `/proc` itself is the jail.
+pub fn prepare() -> Jail {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    Jail(rustix::mount::open_tree(rustix::fs::CWD, "/proc", flags).ok())
+}
+
+impl Jail {
+    /// Changes our root to procfs: there is nothing of the host or the target in it but what procfs checks for itself, and our own handles stay
+    /// reachable as `/self/fd/N`.
+    pub fn enter(self) -> Result<(), JailError> {
+        let what = "parallax could not leave its own root directory";
+        match &self.0 {
+            Some(procfs) => {
+                rustix::process::fchdir(procfs).and_then(|()| rustix::process::chroot(".")).map_err(refusal(what))?
+            }
+            None => rustix::process::chroot("/proc").map_err(refusal(what))?,
+        }
+        rustix::process::chdir("/").map_err(refusal(what))
+    }
 }
 
 /// Gives up gaining rights by executing anything.

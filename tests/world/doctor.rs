@@ -2,20 +2,26 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::fixtures::Recording;
 
 /// What a run of the binary came to.
 pub struct Report {
     pub code: i32,
     pub json: Value,
     pub errors: String,
+    /// How long the run took, seen from outside.
+    pub took: Duration,
+    recording: Option<Recording>,
 }
 
 /// `parallax` as cargo built it, with nothing inherited but PATH.
 pub fn parallax() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_parallax"));
-    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root");
+    let mut command = Command::new(crate::fixtures::binary());
+    command.current_dir("/").env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root");
     command
 }
 
@@ -24,7 +30,9 @@ pub fn doctor(arguments: &[&str], variables: &[(&str, String)]) -> Report {
     let mut command = parallax();
     command.args(["doctor", "--format", "json"]).args(arguments);
     command.envs(variables.iter().map(|(name, value)| (*name, value.as_str())));
-    read(&command.output().expect("parallax runs"))
+    let begun = Instant::now();
+    let report = read(&command.output().expect("parallax runs"));
+    Report { took: begun.elapsed(), recording: Recording::of(&report.json, arguments, variables), ..report }
 }
 
 /// Reads the report of a finished run.
@@ -33,7 +41,7 @@ pub fn read(output: &Output) -> Report {
     let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         panic!("the report is JSON ({error}): {}\n{errors}", String::from_utf8_lossy(&output.stdout))
     });
-    Report { code: output.status.code().unwrap_or(-1), json, errors }
+    Report { code: output.status.code().unwrap_or(-1), json, errors, took: Duration::ZERO, recording: None }
 }
 
 impl Report {
@@ -69,7 +77,9 @@ impl Report {
     }
 
     /// Writes the whole report where a failed test can be looked into.
+    /// A recorded world goes to `fixtures/`.
     pub fn keep(&self, name: &str) {
+        self.recording.iter().for_each(|recording| recording.keep(name));
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("world");
         let _ = std::fs::create_dir_all(&directory);
         let _ = std::fs::write(directory.join(format!("{name}.json")), format!("{:#}", self.json));

@@ -3,13 +3,26 @@
 //! Where the engine or Nix is missing, each test is reported as ignored, with the reason in its name; with `CI` set it fails.
 //! The worlds share one machine, so they run one after the other.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test may fail loudly; without the standard harness clippy does not see that it is one"
+)]
+
 mod cache;
+mod canaries;
 mod doctor;
 mod engine;
+mod escape;
+mod fixtures;
+mod foreign_text;
 mod healthy;
+mod hostile;
 mod image;
 mod nix;
+mod pipeline;
 mod seeds;
+mod user;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -32,10 +45,52 @@ const WORLDS: &[World] = &[
         seeds::a_substituter_that_the_daemon_ignores_from_an_untrusted_user,
     ),
     ("a_nix_conf_that_was_edited_after_the_daemon_started", seeds::a_nix_conf_that_was_edited_after_the_daemon_started),
+    (
+        "a_job_compares_its_own_view_with_those_that_the_host_published",
+        pipeline::a_job_compares_its_own_view_with_those_that_the_host_published,
+    ),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
+    (
+        "an_engine_that_accepts_and_never_answers_costs_seconds_and_a_note",
+        hostile::an_engine_that_accepts_and_never_answers_costs_seconds_and_a_note,
+    ),
+    (
+        "a_container_that_ends_during_the_run_is_reported_and_never_coherent",
+        hostile::a_container_that_ends_during_the_run_is_reported_and_never_coherent,
+    ),
+    (
+        "a_filesystem_that_never_answers_costs_its_family_and_not_the_run",
+        hostile::a_filesystem_that_never_answers_costs_its_family_and_not_the_run,
+    ),
+    (
+        "what_stands_for_a_file_and_is_none_is_named_and_never_waited_for",
+        hostile::what_stands_for_a_file_and_is_none_is_named_and_never_waited_for,
+    ),
+    (
+        "without_root_it_says_what_was_lost_and_judges_the_rest",
+        hostile::without_root_it_says_what_was_lost_and_judges_the_rest,
+    ),
+    (
+        "two_runs_over_one_world_give_the_same_findings_in_the_same_order",
+        hostile::two_runs_over_one_world_give_the_same_findings_in_the_same_order,
+    ),
+    ("foreign_text_is_shown_and_never_obeyed", foreign_text::foreign_text_is_shown_and_never_obeyed),
+    ("no_canary_leaves_a_context", canaries::no_canary_leaves_a_context),
+    (
+        "a_container_that_sees_the_hosts_processes_reaches_nothing_through_our_children",
+        escape::a_container_that_sees_the_hosts_processes_reaches_nothing_through_our_children,
+    ),
+    (
+        "a_run_executes_nothing_but_parallax_and_changes_nothing",
+        escape::a_run_executes_nothing_but_parallax_and_changes_nothing,
+    ),
+    ("what_is_recorded_shows_every_fact_seen_and_unseen", fixtures::what_is_recorded_shows_every_fact_seen_and_unseen),
 ];
 
 fn main() {
+    if std::env::var_os(escape::ATTACKER).is_some() {
+        return escape::attack();
+    }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let listing = arguments.list;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::doctor::{assert_twins, doctor};
+use crate::doctor::{assert_twins, doctor, parallax};
 use crate::engine::{Background, Container, gateway};
 use crate::image::{BUSYBOX, NIX};
 use crate::nix::NixDaemon;
@@ -41,6 +41,19 @@ fn oracle(container: &Container) -> String {
     text.lines().find_map(|line| line.split_once("Store URL: ")).map_or(text.clone(), |(_, url)| url.trim().to_owned())
 }
 
+/// What parallax says of the store that Nix would use in the container.
+fn chosen(container: &Container) -> String {
+    let output = parallax().args(["probe", "--container", &container.name]).output().expect("parallax runs");
+    let snapshot: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a snapshot");
+    snapshot["facts"]["store"]["chosen"]["url"].as_str().expect("it is observed").to_owned()
+}
+
+/// Nix and parallax agree, on this store.
+fn assert_store(container: &Container, store: &str) {
+    assert_eq!(oracle(container), store);
+    assert_eq!(chosen(container), store);
+}
+
 pub fn a_job_that_writes_the_hosts_database_beside_the_daemon() {
     let nix = NixDaemon::start("");
     let shared = daemon_mounts(&nix);
@@ -51,13 +64,13 @@ pub fn a_job_that_writes_the_hosts_database_beside_the_daemon() {
     let wrong = [options[0], options[1], "-v", store.as_str(), "-v", database.as_str()];
     let broken = {
         let container = job(&wrong, NIX);
-        assert_eq!(oracle(&container), "local");
+        assert_store(&container, "local");
         doctor(&[], &nix.environment())
     };
     options.extend(["-e", "NIX_REMOTE=daemon"]);
     let repaired = {
         let container = job(&options, NIX);
-        assert_eq!(oracle(&container), "daemon");
+        assert_store(&container, "daemon");
         doctor(&[], &nix.environment())
     };
     assert_twins("one-writer", &broken, &repaired, "store/one-writer", &[JOB, "nix-daemon"]);
@@ -68,12 +81,12 @@ pub fn a_root_job_that_silently_takes_its_own_store() {
     let socket = mount(&nix.text("var/daemon-socket"), "/nix/var/nix/daemon-socket");
     let broken = {
         let container = job(&["-v", &socket], NIX);
-        assert_eq!(oracle(&container), "local");
+        assert_store(&container, "local");
         doctor(&[], &nix.environment())
     };
     let repaired = {
         let container = job(&["-v", &socket, "-e", "NIX_REMOTE=daemon"], NIX);
-        assert_eq!(oracle(&container), "daemon");
+        assert_store(&container, "daemon");
         doctor(&[], &nix.environment())
     };
     assert_twins("own-store", &broken, &repaired, "store/daemon-in-use", &[JOB, "nix-daemon"]);
@@ -175,7 +188,7 @@ pub fn a_substituter_that_the_daemon_ignores_from_an_untrusted_user() {
         let mut options: Vec<&str> = shared.iter().map(String::as_str).collect();
         options.extend(["-v", mine.as_str(), "-u", "1000:1000", "-e", "HOME=/home/job", "-e", "NIX_REMOTE=daemon"]);
         let container = job(&options, NIX);
-        assert_eq!(oracle(&container), "daemon");
+        assert_store(&container, "daemon");
         doctor(&[], &nix.environment())
     };
     let (broken, repaired) = (run(""), run(&wanted));

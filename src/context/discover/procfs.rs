@@ -1,12 +1,14 @@
 //! The userland processes of this host, as procfs shows them: each text read once, no descriptor kept.
 //!
-//! Kernel threads, zombies, ourselves and our children are none of them. A process that cannot be looked into (its namespaces are unreadable)
+//! Kernel threads, zombies, ourselves and our children are none of them, and neither are the children of another run. A process that cannot be looked into (its namespaces are unreadable)
 //! is kept with the reason, so that nothing is lost silently.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 
 use zeroize::Zeroize;
 
+use crate::context::enter::ARGUMENT;
 use crate::formats::cgroup::Owner;
 use crate::formats::status::Status;
 use crate::formats::{cgroup, stat, status};
@@ -86,7 +88,8 @@ pub fn read() -> Result<Processes, LookError> {
             Ok(None) | Err(_) => {}
         }
     }
-    others.retain(|process| process.pid != own_pid && !ancestors(process.pid, &parents).any(|pid| pid == own_pid));
+    let ours = |process: &Process| process.pid == own_pid || ancestors(process.pid, &parents).any(|pid| pid == own_pid);
+    others.retain(|process| !ours(process) && !is_looking(process));
     others.sort_by_key(|process| (process.start_ticks, process.pid));
     Ok(Processes { own, others, parents, hidden })
 }
@@ -98,6 +101,14 @@ fn has_ended(error: &LookError) -> bool {
         LookError::Refused { errno, .. } => errno == "ESRCH",
         LookError::NotRegular { .. } | LookError::TooLong { .. } => false,
     }
+}
+
+/// Whether it is a child of another run of this very program: one that runs beside ours, or one that was abandoned below a dead filesystem and
+/// can't end. It has the identity of whom it looks at and an empty root. The executable decides: words alone are anybody's to choose.
+fn is_looking(process: &Process) -> bool {
+    let file = |pid: &str| std::fs::metadata(format!("/proc/{pid}/exe")).map(|file| (file.dev(), file.ino())).ok();
+    process.words.get(1).is_some_and(|word| word == ARGUMENT)
+        && file("self").is_some_and(|own| file(&process.pid.to_string()) == Some(own))
 }
 
 /// The pids above this one, nearest first.

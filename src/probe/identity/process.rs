@@ -20,7 +20,6 @@ pub(super) fn observe(target: &Target<'_>) -> Process {
             executable: Fact::Absent,
             replaced: Fact::Absent,
             unit: Fact::Absent,
-            sockets: Fact::Absent,
         };
     }
     let ticks = start_ticks(target);
@@ -36,7 +35,6 @@ pub(super) fn observe(target: &Target<'_>) -> Process {
             Some(Owner::Container(_) | Owner::Machine(_)) | None => Fact::Absent,
         }),
         // Which process holds which socket is one pass over all processes, before this identity was taken on.
-        sockets: Fact::default(),
     }
 }
 

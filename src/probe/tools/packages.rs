@@ -64,6 +64,22 @@ fn spellings(path: &str, real: &str) -> Vec<String> {
     names
 }
 
+/// Packages whose name does not show which programs of a pipeline they hold.
+const HOMES: &[&str] = &["coreutils", "docker", "docker-ce-cli", "findutils", "nix-bin", "nodejs", "openssh-client"];
+
+/// The order of reading: a package is often named like its program, so that most lists need not be read at all.
+fn rank(package: &str, programs: &[&str]) -> u8 {
+    if HOMES.contains(&package) || programs.contains(&package) {
+        0
+    } else if programs.iter().any(|program| program.starts_with(package)) {
+        1
+    } else if programs.iter().any(|program| package.starts_with(program)) {
+        2
+    } else {
+        3
+    }
+}
+
 fn dpkg(root: &Root, names: &[Vec<String>], owners: &mut [Fact<String>]) -> Result<(), Reason> {
     let (mut lists, more) = match root.list(DPKG, PACKAGES * 8) {
         Ok(found) => found,
@@ -71,12 +87,8 @@ fn dpkg(root: &Root, names: &[Vec<String>], owners: &mut [Fact<String>]) -> Resu
         Err(error) => return Err(reason(error)),
     };
     lists.retain(|name| name.ends_with(".list"));
-    // A package is often named like its program; such lists first, so that the rest need not be read.
-    let likely = |list: &String| {
-        let package = list.split(['.', ':']).next().unwrap_or_default();
-        !names.iter().flatten().any(|name| name.rsplit('/').next().is_some_and(|name| name.starts_with(package)))
-    };
-    lists.sort_by_cached_key(|list| (likely(list), list.clone()));
+    let programs: Vec<&str> = names.iter().flatten().filter_map(|name| name.rsplit('/').next()).collect();
+    lists.sort_by_cached_key(|list| (rank(list.split(['.', ':']).next().unwrap_or_default(), &programs), list.clone()));
     let mut left = BYTES;
     for list in &lists {
         if all_known(names, owners) {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::snapshot::{Fact, List, ObjectId};
+use crate::snapshot::{Fact, ObjectId};
 
 /// Who a context is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -145,6 +145,4 @@ pub struct Process {
     pub replaced: Fact<bool>,
     /// The systemd unit, by its control group.
     pub unit: Fact<String>,
-    /// Listening Unix sockets that processes of this context hold, by the path they were bound to.
-    pub sockets: Fact<List<String>>,
 }
