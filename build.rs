@@ -1,7 +1,5 @@
 //! Tells cargo that the catalogue of checks is part of the binary, so that a file that is added to it is embedded.
 
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
-
 use std::{fs, io, path::Path};
 
 fn main() -> io::Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! A child is held inside by handing it a standard output that is full: it has entered, wants to say so, and waits. Needs root; a test whose
 //! means are missing names itself as left out, and fails where `CI` is set.
+#![expect(clippy::expect_used, clippy::print_stderr, reason = "a test may fail loudly and says what it leaves out")]
 
 use std::io::Write;
 use std::os::fd::OwnedFd;

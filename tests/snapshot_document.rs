@@ -1,11 +1,13 @@
 //! The snapshot document: what was seen, what is not there and what could not be looked at survive being written and read, and never blur.
+#![expect(clippy::expect_used, reason = "a test may fail loudly")]
 
 use parallax::snapshot::{MARKER, Reason, Snapshot};
 use serde_json::{Value, json};
 
 /// A snapshot of this very process' context, as the built binary takes it.
 fn own() -> (Vec<u8>, Snapshot) {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_parallax")).arg("probe").output().expect("parallax runs");
+    let output =
+        std::process::Command::new(env!("CARGO_BIN_EXE_parallax")).arg("probe").output().expect("parallax runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let snapshot = Snapshot::from_json(&output.stdout).expect("it reads what it writes");
     (output.stdout, snapshot)
@@ -52,7 +54,8 @@ fn every_fact_has_three_states_that_round_trip_to_three_different_texts() {
         let states = [
             snapshot.clone(),
             rewritten(&snapshot, &path, Value::Null).unwrap_or_else(|| panic!("{path} can be absent")),
-            rewritten(&snapshot, &path, json!({ MARKER: reason })).unwrap_or_else(|| panic!("{path} can be unobserved")),
+            rewritten(&snapshot, &path, json!({ MARKER: reason }))
+                .unwrap_or_else(|| panic!("{path} can be unobserved")),
         ];
         let texts = states.each_ref().map(|state| state.to_json().to_string());
         for (state, text) in states.iter().zip(&texts) {

@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::doctor::{doctor, parallax};
 use crate::engine::Container;
 use crate::hostile::{JOB, SLEEP};
-use crate::image::BUSYBOX;
+use crate::image::{BUSYBOX, NIX};
+use crate::nix::NixDaemon;
 
 /// The largest snapshot that is kept, in bytes.
 const MOST: u64 = 200_000;
@@ -92,7 +93,25 @@ pub fn what_is_recorded_shows_every_fact_seen_and_unseen() {
     let text = configured.json.to_string();
     assert!(text.contains("container:parallax-world-job"), "{text}");
 
+    let nix = NixDaemon::start("");
+    let write = |name: &str, content: &str| {
+        std::fs::write(nix.path(name), content).expect("a file");
+        format!("{}:/etc/{name}:ro", nix.text(name))
+    };
+    let mounts = [
+        write("hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"),
+        write("host.conf", "multi on\n"),
+        write("resolv.conf", "nameserver 127.0.0.53\n"),
+        format!("{}:/nix/var/nix/gcroots", nix.text("var/gcroots")),
+    ];
+    let options: Vec<&str> = JOB.into_iter().chain(mounts.iter().flat_map(|mount| ["-v", mount.as_str()])).collect();
+    let container = Container::run("parallax-world-job", &options, NIX, SLEEP);
+    let mounted = doctor(&["--offline"], &nix.environment());
+    mounted.keep("mounted-names-and-roots");
+    drop(container);
+
     let _container = Container::run("parallax-world-job", &JOB, BUSYBOX, SLEEP);
-    let unseen = doctor(&["--offline", "--deadline", "0.6"], &[]);
+    // The whole of it is kept for comparing and writing: no context can be looked from.
+    let unseen = doctor(&["--offline", "--deadline", "0.5"], &[]);
     unseen.keep("no-time");
 }

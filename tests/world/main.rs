@@ -3,7 +3,11 @@
 //! Where the engine or Nix is missing, each test is reported as ignored, with the reason in its name; with `CI` set it fails.
 //! The worlds share one machine, so they run one after the other.
 
-#![expect(clippy::expect_used, reason = "this is a test without the standard harness, which clippy would recognise")]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test may fail loudly; without the standard harness clippy does not see that it is one"
+)]
 
 mod cache;
 mod canaries;
@@ -83,6 +87,13 @@ const WORLDS: &[World] = &[
     ("what_is_recorded_shows_every_fact_seen_and_unseen", fixtures::what_is_recorded_shows_every_fact_seen_and_unseen),
 ];
 
+/// The worlds of two runs on one machine would meddle with each other: the second one waits.
+fn alone() -> std::fs::File {
+    let file = std::fs::File::create("/var/tmp/parallax-world.lock").expect("a lock file");
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).expect("a lock");
+    file
+}
+
 fn main() {
     if std::env::var_os(escape::ATTACKER).is_some() {
         return escape::attack();
@@ -90,6 +101,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let listing = arguments.list;
+    let _lock = (!listing).then(alone);
     let missing = if listing { None } else { engine::available().and_then(|()| nix::available()).err() };
     let in_ci = std::env::var_os("CI").is_some();
     let trials = WORLDS.iter().map(|(name, world)| trial(name, *world, missing.as_deref(), in_ci)).collect();
