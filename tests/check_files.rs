@@ -190,6 +190,82 @@ fn one_fault_of_contexts_that_are_alike_is_reported_once_and_counted_for_each() 
     assert_eq!(findings[0].participants[0].contexts, ["host", "service:runner", "user:root"]);
 }
 
+/// A cause and a symptom between a container and the daemon, whose rows name different things.
+fn cause_and_symptom(cause: &str, symptom: &str) -> Catalogue {
+    let pair =
+        "relation = 'between'\nfrom = \"a.kind == 'container'\"\nto = \"b.service == 'nix-daemon'\"\nlink = 'c.boot'";
+    let files = [("t/cause", cause, ""), ("t/symptom", symptom, "caused-by = ['t/cause']")];
+    let file = |(id, body, causes): (&str, &str, &str)| {
+        let body = body.replace("PAIR", pair);
+        (id.to_owned(), format!("{id}.toml"), format!("{HEAD}message = 'm'\n{causes}\n{body}\n"))
+    };
+    Catalogue::default().with_files(files.map(file).into()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The causes of the symptoms, by the symptom's subject.
+fn causes(findings: &[Finding], symptom: &str) -> Vec<(String, Option<String>)> {
+    let of = |finding: &Finding| {
+        (finding.subject.clone(), finding.caused_by.as_ref().map(|(check, subject)| format!("{check} {subject}")))
+    };
+    findings.iter().filter(|finding| finding.check == symptom).map(of).collect()
+}
+
+#[test]
+fn a_symptom_is_put_under_the_cause_of_its_own_pair_also_where_the_subjects_name_others() {
+    let catalogue = cause_and_symptom(
+        "PAIR\nclaim = 'a.store.db.writable == false'",
+        "relation = 'each'\nwhere = \"c.kind == 'container'\"\nclaim = 'c.store.db.writable == false'",
+    );
+    let of = |writable: bool| json!({ "store": { "db": { "writable": writable } } });
+    let seen = [context("container:job", of(true)), context("service:nix-daemon", of(true))];
+    let found = run(&catalogue, &seen[..1]);
+    assert_eq!(causes(&found, "t/symptom"), [("job".to_owned(), None)]);
+    let found = run(&catalogue, &seen);
+    assert_eq!(causes(&found, "t/symptom"), [("job".to_owned(), Some("t/cause job / nix-daemon".to_owned()))]);
+}
+
+#[test]
+fn a_symptom_of_another_element_or_of_another_context_has_no_cause() {
+    let rows = "relation = 'each'\nover = 'c.network.endpoints'\nsubject = 'e.url'";
+    let catalogue =
+        cause_and_symptom(&format!("{rows}\nclaim = 'e.listening'"), &format!("{rows}\nclaim = 'e.loopback'"));
+    let endpoint = |url: &str, listening: bool, loopback: bool| json!({ "url": url, "listening": listening, "loopback": loopback });
+    // Each in a network of its own: what is equal in one network is one participant.
+    let of = |net: u32, endpoints: Vec<Value>| {
+        let namespace = format!("object:b:4:{net}:nsfs");
+        json!({ "identity": { "namespaces": { "net": namespace } }, "network": { "endpoints": endpoints } })
+    };
+    let job =
+        context("container:job", of(1, vec![endpoint("http://x", false, false), endpoint("http://y", true, false)]));
+    let web = context("container:web", of(2, vec![endpoint("http://x", true, false)]));
+    let found = causes(&run(&catalogue, &[job, web]), "t/symptom");
+    let with =
+        |subject: &str| found.iter().find(|(of, _)| of == subject).unwrap_or_else(|| panic!("{found:?}")).1.clone();
+    assert_eq!(with("http://x (job)").as_deref(), Some("t/cause http://x (job)"));
+    assert_eq!((with("http://y (job)"), with("http://x (web)")), (None, None));
+}
+
+#[test]
+fn a_mounted_database_is_the_cause_of_the_unused_daemon_and_of_the_unseen_roots() {
+    let place = |inode: u32, more: Value| {
+        let mut place = json!({ "path": "/nix/p", "exists": true, "identity": format!("object:b:1:{inode}:ext4"), "writable": true,
+            "mount": { "filesystem": "ext4", "bind_source": "/nix/p" } });
+        more.as_object().into_iter().flatten().for_each(|(key, value)| place[key] = value.clone());
+        place
+    };
+    let store = |chosen: &str, gcroots: u32| {
+        json!({ "store": { "used": true, "db": place(1, json!({})), "socket": place(2, json!({})), "dir": place(3, json!({})),
+            "gcroots": place(gcroots, json!({})), "chosen": { "kind": chosen, "because": "the state directory can be written" } } })
+    };
+    let seen = [context("container:job", store("local", 9)), context("service:nix-daemon", store("local", 4))];
+    let findings = run(&builtin(), &seen);
+    let cause = Some("store/one-writer job / nix-daemon".to_owned());
+    for symptom in ["store/daemon-in-use", "store/gc-roots"] {
+        let found = causes(&findings, symptom);
+        assert!(!found.is_empty() && found.iter().all(|(_, under)| *under == cause), "{symptom}: {found:?}");
+    }
+}
+
 #[test]
 fn foreign_text_in_a_message_can_not_act_on_a_terminal() {
     let catalogue = one(&each("claim = 'false'\nmessage = '{c.store.db.path}'")).unwrap();

@@ -1,13 +1,16 @@
 //! The facts of one snapshot as a tree that expressions are evaluated over, built once per snapshot, and the values that an
 //! expression can have. What could not be observed stays in its place, as a [`Hole`] that knows its path and reason.
 
+mod serialize;
+
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::rc::Rc;
 
+use serde::Serialize as _;
 use serde_json::Value as Json;
 
-use crate::snapshot::{MARKER, PARTIAL, Reason, Snapshot, WEAK};
+use crate::snapshot::{Reason, Snapshot, WEAK};
+use serialize::Builder;
 
 /// Prefix of all other identities.
 const STRONG: &str = "object:";
@@ -22,7 +25,7 @@ pub struct Hole {
     /// The fact's path, such as `network.endpoints[3].listening`.
     pub path: String,
     /// The reason in words.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }
 
 /// Facts, absences and holes.
@@ -39,7 +42,7 @@ pub enum Tree {
     /// A list, and why there may be more of it.
     List(Vec<Tree>, Option<Box<Hole>>),
     /// Fields, sorted by name.
-    Record(Vec<(Box<str>, Tree)>),
+    Record(Vec<(Cow<'static, str>, Tree)>),
     /// Could not be observed.
     Hole(Box<Hole>),
 }
@@ -50,7 +53,7 @@ impl Tree {
         let header = &snapshot.context;
         let optional = |text: &Option<String>| text.as_deref().map_or(Self::Absent, Self::text);
         let entry = serde_json::to_value(header.entry).ok();
-        let mut fields: Vec<(Box<str>, Self)> = vec![
+        let mut fields: Vec<(Cow<'static, str>, Self)> = vec![
             ("id".into(), Self::text(&header.id)),
             ("kind".into(), Self::text(header.kind.word())),
             ("name".into(), Self::text(&header.name)),
@@ -62,69 +65,17 @@ impl Tree {
             ("host".into(), Self::text(&header.host)),
             ("entry".into(), entry.as_ref().and_then(Json::as_str).map_or(Self::Absent, Self::text)),
         ];
-        if let Self::Record(families) = Self::from_json(snapshot.facts_tree(), &mut String::new()) {
-            fields.extend(families);
+        match snapshot.facts.serialize(Builder { path: &mut String::new() }) {
+            Ok(Self::Record(families)) => fields.extend(families),
+            Ok(_) => unreachable!("the facts are a structure"),
+            Err(error) => unreachable!("{error}"),
         }
-        fields.sort();
+        fields.sort_unstable_by(|one, two| one.0.cmp(&two.0));
         Self::Record(fields)
     }
 
     fn text(text: &str) -> Self {
         Self::Text(text.into())
-    }
-
-    fn from_json(value: Json, path: &mut String) -> Self {
-        match value {
-            Json::Null => Self::Absent,
-            Json::Bool(value) => Self::Bool(value),
-            // Facts are integers of at most 64 bits; a larger one is shown, never compared by order.
-            Json::Number(value) => value.as_i64().map_or_else(|| Self::Text(value.to_string().into()), Self::Int),
-            Json::String(value) => Self::Text(value.into()),
-            Json::Array(items) => Self::List(Self::elements(items, path), None),
-            Json::Object(mut map) => {
-                let Some(marker) = map.remove(MARKER) else { return Self::fields(map, path) };
-                let hole = Box::new(Hole { path: path.clone(), reason: words(marker) });
-                match map.remove(PARTIAL) {
-                    Some(Json::Array(items)) => Self::List(Self::elements(items, path), Some(hole)),
-                    _ => Self::Hole(hole),
-                }
-            }
-        }
-    }
-
-    fn elements(items: Vec<Json>, path: &mut String) -> Vec<Self> {
-        let depth = path.len();
-        let element = |(index, item): (usize, Json)| {
-            // A scalar holds no hole, so it needs no path.
-            if item.is_object() || item.is_array() {
-                // Writing to a string can't fail.
-                let _ = write!(path, "[{index}]");
-            }
-            let tree = Self::from_json(item, path);
-            path.truncate(depth);
-            tree
-        };
-        items.into_iter().enumerate().map(element).collect()
-    }
-
-    fn fields(map: serde_json::Map<String, Json>, path: &mut String) -> Self {
-        let depth = path.len();
-        let field = |(name, value): (String, Json)| {
-            if value.is_object() || value.is_array() {
-                if !path.is_empty() {
-                    path.push('.');
-                }
-                path.push_str(&name);
-            }
-            let tree = Self::from_json(value, path);
-            path.truncate(depth);
-            (name.into_boxed_str(), tree)
-        };
-        let mut fields: Vec<_> = map.into_iter().map(field).collect();
-        if !fields.is_sorted_by(|one, two| one.0 <= two.0) {
-            fields.sort();
-        }
-        Self::Record(fields)
     }
 
     /// A field of a record.
@@ -137,10 +88,6 @@ impl Tree {
 
 /// The reason of a marker in the words that all reports use.
 fn words(marker: Json) -> String {
-    // By far the most frequent one: facts that an older version, or an example, did not record.
-    if marker.get("reason").and_then(Json::as_str) == Some("not-recorded") {
-        return Reason::NotRecorded.to_string();
-    }
     match serde_json::from_value::<Reason>(marker) {
         Ok(reason) => reason.to_string(),
         Err(error) => format!("for a reason that this version does not know: {error}"),
@@ -231,7 +178,8 @@ impl<'t> Value<'t> {
             Self::Text(text) => safe(text),
             Self::Record(Tree::Record(fields), owner) => {
                 let owner = *owner;
-                let field = |(name, tree): &'t (Box<str>, Tree)| format!("{name}: {}", show(&Self::of(tree, owner)));
+                let field =
+                    |(name, tree): &'t (Cow<'static, str>, Tree)| format!("{name}: {}", show(&Self::of(tree, owner)));
                 let shown: Vec<_> = fields.iter().take(SHOWN_ELEMENTS).map(field).collect();
                 safe(&shown.join(", "))
             }
@@ -265,7 +213,7 @@ impl Cause {
     /// The reason in words.
     pub fn words(&self) -> String {
         match self {
-            Self::Unobserved(hole, _) => hole.reason.clone(),
+            Self::Unobserved(hole, _) => hole.reason.clone().into_owned(),
             Self::Weak(..) => Reason::WeakIdentity.to_string(),
             Self::Mistake(words) => words.clone(),
         }
@@ -317,7 +265,7 @@ pub fn whole(tree: &Tree) -> String {
         Tree::Bool(value) => value.to_string(),
         Tree::Int(value) => value.to_string(),
         Tree::Text(text) => Json::from(&**text).to_string(),
-        Tree::Hole(hole) => format!("?{}", Json::from(hole.reason.as_str())),
+        Tree::Hole(hole) => format!("?{}", Json::from(&*hole.reason)),
         Tree::List(items, more) => {
             let items: Vec<_> = items.iter().map(whole).collect();
             format!("[{}]{}", items.join(","), if more.is_some() { "+" } else { "" })

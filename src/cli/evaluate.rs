@@ -55,6 +55,7 @@ pub(super) fn run(
     let on_chain = on_chain(snapshots, &[widened, configuration.context.clone()].concat());
     let missing = missing(&required, &on_chain);
     notes.extend(Some(configuration.note.clone()).filter(|note| !note.is_empty()));
+    notes.extend(without_nix(&on_chain));
     let mut catalogue = Catalogue::builtin().map_err(|error| diagnose::broken(&error))?;
     if let Some(directory) = &configuration.checks {
         catalogue = catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error))?;
@@ -75,6 +76,13 @@ pub(super) fn run(
         allow_unknown,
         findings,
     })
+}
+
+/// Says that there was no Nix, where that was seen: a reader must not take the silence of its checks for agreement.
+fn without_nix(snapshots: &[Snapshot]) -> Option<String> {
+    let used = |snapshot: &Snapshot| snapshot.facts.store.used.present() != Some(&false);
+    let none = !snapshots.is_empty() && !snapshots.iter().any(used);
+    none.then(|| "no Nix: no context has a client on PATH, a NIX_ variable or a daemon".to_owned())
 }
 
 /// The snapshots on the chain, with the reasons in their headers.

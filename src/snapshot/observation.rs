@@ -4,13 +4,14 @@
 //! In memory an unobserved fact is written as a one-key object under [`MARKER`]; [`super::wire`] lifts those markers into the
 //! snapshot's `unobserved` table, so that in a document the key is simply missing.
 
+mod read;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::DeserializeOwned;
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The key that marks an unobserved fact in a serialized tree.
 pub const MARKER: &str = "$unobserved";
@@ -163,20 +164,6 @@ impl<T: Serialize> Serialize for Fact<T> {
     }
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Fact<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        let value = serde_json::Value::deserialize(deserializer)?;
-        if value.is_null() {
-            return Ok(Self::Absent);
-        }
-        if let Some(reason) = value.as_object().filter(|map| map.len() == 1).and_then(|map| map.get(MARKER)) {
-            return Reason::deserialize(reason).map(Self::Unobserved).map_err(D::Error::custom);
-        }
-        serde_json::from_value(value).map(Self::Present).map_err(D::Error::custom)
-    }
-}
-
 impl<T: JsonSchema> JsonSchema for Fact<T> {
     fn inline_schema() -> bool {
         true
@@ -223,23 +210,6 @@ impl<T: Serialize> Serialize for List<T> {
                 map.end()
             }
         }
-    }
-}
-
-impl<'de, T: DeserializeOwned> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        let mut value = serde_json::Value::deserialize(deserializer)?;
-        let more = match value.as_object_mut() {
-            Some(map) => {
-                let reason = map.remove(MARKER).map(Reason::deserialize).transpose().map_err(D::Error::custom)?;
-                value = map.remove(PARTIAL).ok_or_else(|| D::Error::custom("expected a list"))?;
-                reason
-            }
-            None => None,
-        };
-        let items = serde_json::from_value(value).map_err(D::Error::custom)?;
-        Ok(Self { items, more })
     }
 }
 

@@ -162,6 +162,13 @@ impl From<serde_json::Error> for ReadError {
     }
 }
 
+/// Why a text is no document: another schema has another shape, and is said first.
+fn refused(text: &[u8], error: serde_json::Error) -> ReadError {
+    let Ok(document) = serde_json::from_slice::<Value>(text) else { return error.into() };
+    let found = document.get("schema").and_then(Value::as_str).unwrap_or_default();
+    if found == SCHEMA { error.into() } else { ReadError::Schema { found: found.to_owned() } }
+}
+
 impl Snapshot {
     /// Writes the document.
     pub fn to_json(&self) -> Value {
@@ -181,12 +188,10 @@ impl Snapshot {
 
     /// Reads a document.
     pub fn from_json(text: &[u8]) -> Result<Self, ReadError> {
-        let document: Value = serde_json::from_slice(text)?;
-        let found = document.get("schema").and_then(Value::as_str).unwrap_or_default();
-        if found != SCHEMA {
-            return Err(ReadError::Schema { found: found.to_owned() });
+        let document: Document = serde_json::from_slice(text).map_err(|error| refused(text, error))?;
+        if document.schema != SCHEMA {
+            return Err(ReadError::Schema { found: document.schema });
         }
-        let document: Document = serde_json::from_slice(text)?;
         let mut facts = document.facts;
         wire::lower(&mut facts, &document.unobserved).map_err(|path| ReadError::Path { path })?;
         let facts = serde_json::from_value(facts).map_err(|error| ReadError::Facts { detail: error.to_string() })?;

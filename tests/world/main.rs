@@ -95,6 +95,13 @@ const WORLDS: &[World] = &[
     ("what_is_recorded_shows_every_fact_seen_and_unseen", fixtures::what_is_recorded_shows_every_fact_seen_and_unseen),
 ];
 
+/// The worlds of two runs on one machine would meddle with each other: the second one waits.
+fn alone() -> std::fs::File {
+    let file = std::fs::File::create("/var/tmp/parallax-world.lock").expect("a lock file");
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).expect("a lock");
+    file
+}
+
 fn main() {
     if std::env::var_os(escape::ATTACKER).is_some() {
         return escape::attack();
@@ -102,6 +109,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let listing = arguments.list;
+    let _lock = (!listing).then(alone);
     let missing = if listing { None } else { engine::available().and_then(|()| nix::available()).err() };
     let in_ci = std::env::var_os("CI").is_some();
     let trials = WORLDS.iter().map(|(name, world)| trial(name, *world, missing.as_deref(), in_ci)).collect();

@@ -7,7 +7,8 @@ mod rows;
 mod words;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
@@ -66,10 +67,15 @@ fn evaluate_check(check: &Check, world: &World) -> Vec<Finding> {
     let mut found: BTreeMap<String, Finding> = BTreeMap::new();
     for draft in drafts {
         let finding = draft.finding();
-        match found.remove(&finding.subject) {
-            None => found.insert(finding.subject.clone(), finding),
-            Some(known) => found.insert(finding.subject.clone(), worse(known, finding)),
-        };
+        match found.entry(finding.subject.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(finding);
+            }
+            Entry::Occupied(place) => {
+                let (subject, known) = place.remove_entry();
+                found.insert(subject, worse(known, finding));
+            }
+        }
     }
     if found.is_empty() {
         return vec![not_applicable(check)];
@@ -181,28 +187,54 @@ fn judged<'a>(
     draft
 }
 
-/// A symptom is put under its cause when both fire where the same contexts, and the same element where both have one, take part.
+/// A symptom is put under its cause when both fire on the same element, where both name one, and their participants overlap: a context takes
+/// part in both. Which others take part with it, and so the subjects, may differ. Of several causes the one with the most contexts in common is
+/// taken, so that a fault between a container and the daemon is put under the fault of that same pair.
 fn attach_causes(catalogue: &Catalogue, findings: &mut [Finding]) {
-    let contexts = |finding: &Finding| -> Vec<String> {
-        finding.participants.iter().flat_map(|participant| participant.contexts.iter().cloned()).collect()
-    };
-    // The part of a subject before the participants' names.
-    let element = |finding: &Finding| finding.subject.rsplit_once(" (").map(|(element, _)| element.to_owned());
-    let fired: Vec<_> = findings
-        .iter()
-        .filter(|finding| finding.outcome == Outcome::Incoherent)
-        .map(|finding| (finding.check.clone(), finding.subject.clone(), contexts(finding), element(finding)))
-        .collect();
+    let fired: Vec<Fired> =
+        findings.iter().filter(|finding| finding.outcome == Outcome::Incoherent).map(Fired::of).collect();
+    let mut by_check: BTreeMap<&str, Vec<&Fired>> = BTreeMap::new();
+    fired.iter().for_each(|fired| by_check.entry(&fired.check).or_default().push(fired));
     for finding in findings.iter_mut().filter(|finding| finding.outcome == Outcome::Incoherent) {
-        let Some(check) = catalogue.get(&finding.check) else { continue };
-        let (own, about) = (contexts(finding), element(finding));
+        let Some(check) = catalogue.get(&finding.check).filter(|check| !check.caused_by().is_empty()) else { continue };
+        let own = Fired::of(finding);
         let cause = check.caused_by().iter().find_map(|id| {
-            fired.iter().find(|(check, _, contexts, element)| {
-                let same = about.is_none() || element.is_none() || *element == about;
-                check == id && same && contexts.iter().any(|context| own.contains(context))
-            })
+            let mut best: Option<(usize, &Fired)> = None;
+            for cause in by_check.get(id.as_str()).into_iter().flatten().filter(|cause| own.same_element(cause)) {
+                let shared = own.contexts.intersection(&cause.contexts).count();
+                if shared > best.map_or(0, |(most, _)| most) {
+                    best = Some((shared, cause));
+                }
+            }
+            best.map(|(_, cause)| cause)
         });
-        finding.caused_by = cause.map(|(check, subject, ..)| (check.clone(), subject.clone()));
+        finding.caused_by = cause.map(|cause| (cause.check.clone(), cause.subject.clone()));
+    }
+}
+
+/// An incoherence, as far as it may be a cause or a symptom.
+struct Fired {
+    check: String,
+    subject: String,
+    /// What it is about beside its participants: the part of the subject before their names.
+    element: Option<String>,
+    contexts: BTreeSet<String>,
+}
+
+impl Fired {
+    fn of(finding: &Finding) -> Self {
+        let names: Vec<&str> = finding.participants.iter().map(|participant| participant.name.as_str()).collect();
+        // A subject names all participants, or only the one that it is about; an element may itself end in parentheses.
+        let element = [names.join(" / "), names.first().copied().unwrap_or_default().to_owned()]
+            .iter()
+            .find_map(|names| finding.subject.strip_suffix(&format!(" ({names})")))
+            .map(str::to_owned);
+        let contexts = finding.participants.iter().flat_map(|participant| participant.contexts.iter().cloned());
+        Self { check: finding.check.clone(), subject: finding.subject.clone(), element, contexts: contexts.collect() }
+    }
+
+    fn same_element(&self, other: &Self) -> bool {
+        self.element.is_none() || other.element.is_none() || self.element == other.element
     }
 }
 

@@ -27,9 +27,9 @@ impl World {
         let mut sources: Vec<(&Snapshot, Tree)> =
             snapshots.iter().map(|snapshot| (snapshot, Tree::of(snapshot))).collect();
         sources.sort_by(|(one, tree), (two, other)| {
-            let key =
-                |of: &Snapshot| (of.context.id.clone(), of.context.host.clone(), of.context.boot.clone(), of.taken_ms);
-            key(one).cmp(&key(two)).then_with(|| tree.cmp(other))
+            let (of, with) = (&one.context, &two.context);
+            let place = of.id.cmp(&with.id).then_with(|| of.host.cmp(&with.host)).then_with(|| of.boot.cmp(&with.boot));
+            place.then_with(|| one.taken_ms.cmp(&two.taken_ms)).then_with(|| tree.cmp(other))
         });
         let ids = unique(&sources, |snapshot| &snapshot.context.id);
         let names = unique(&sources, |snapshot| &snapshot.context.name);

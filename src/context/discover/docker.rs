@@ -83,6 +83,9 @@ pub async fn ask(sockets: &[String]) -> Engines {
             Err(_) => engines.notes.push(format!("{socket} did not answer within {} s", PATIENCE.as_secs())),
         }
     }
+    if asked.is_empty() && engines.notes.is_empty() {
+        engines.notes.push(format!("no container engine: there is no {}", sockets.join(", no ")));
+    }
     engines
 }
 
