@@ -4,6 +4,8 @@
 //! blocks on a FIFO nor wakes a device; only what proves to be a regular file outside procfs and sysfs is then opened for reading, through
 //! our own `/proc/self/fd`, and read up to a cap. The mount namespace is not joined. Nothing is opened for writing.
 
+mod missing;
+
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -306,7 +308,7 @@ impl Root {
                 Ok(handle) => return Ok(handle),
                 // The kernel asks for another try when a rename races with the walk (openat2(2), EAGAIN).
                 Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(Errno::NOENT | Errno::NOTDIR) => return Err(LookError::NotFound { path: path.to_owned() }),
+                Err(Errno::NOENT | Errno::NOTDIR) => return Err(self.missing(path)),
                 Err(errno) => return Err(refused(path, errno)),
             }
         }

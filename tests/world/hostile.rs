@@ -263,6 +263,27 @@ pub fn what_stands_for_a_file_and_is_none_is_named_and_never_waited_for() {
     }
 }
 
+/// Links that a container makes itself. Only the last leads to a place that is not there.
+pub fn links_into_procfs_are_neither_followed_nor_taken_for_missing() {
+    let secret = "PROCFS_CANARY=substituters = http://procfs-canary.invalid";
+    let options: Vec<&str> = JOB.iter().copied().chain(["-e", secret]).collect();
+    let container = Container::run("parallax-world-job", &options, BUSYBOX, SLEEP);
+    let link = |target: &str| {
+        let script = format!("/bin/busybox mkdir -p /etc/nix && /bin/busybox ln -sfn {target} /etc/nix/nix.conf");
+        container.exec(&["/bin/sh", "-c", &script]).expect("a link");
+        let output = parallax().args(["probe", "--container", &container.name]).output().expect("parallax runs");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("procfs-canary"), "{target} was read");
+        let snapshot: Value = serde_json::from_slice(&output.stdout).expect("a snapshot");
+        snapshot["unobserved"].as_object().expect("a table").keys().any(|path| path.starts_with("nix.files"))
+    };
+    for target in
+        ["/proc/1/environ", "/proc/self/environ", "/proc/self/root/etc/passwd", "/sys/kernel/notes", "nix.conf"]
+    {
+        assert!(link(target), "{target} is said to be unobserved");
+    }
+    assert!(!link("/nonexistent"), "what leads nowhere is not there");
+}
+
 /// The binary where everybody may start it.
 fn for_everybody() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::Builder::new().prefix("parallax-world-").tempdir_in("/var/tmp").expect("a directory");
@@ -320,4 +341,21 @@ pub fn two_runs_over_one_world_give_the_same_findings_in_the_same_order() {
     assert_eq!(runs[0], runs[1]);
     assert_eq!(runs[0], runs[2]);
     drop(containers);
+}
+
+pub fn runs_beside_each_other_do_not_take_the_others_children_for_contexts() {
+    let container = Container::run("parallax-world-job", &JOB, BUSYBOX, SLEEP);
+    let ids = |report: &Report| -> Vec<String> {
+        let contexts = report.json["contexts"].as_array().expect("contexts");
+        contexts.iter().map(|one| one["id"].as_str().expect("an id").to_owned()).collect()
+    };
+    let alone = doctor(&["--offline"], &[]);
+    let (alone, off_chain) = (ids(&alone), alone.json["summary"]["off_chain"].clone());
+    let beside: Vec<_> = (0..6).map(|_| std::thread::spawn(|| doctor(&["--offline"], &[]))).collect();
+    for run in beside {
+        let report = run.join().expect("it ends");
+        assert_eq!(ids(&report), alone);
+        assert_eq!(report.json["summary"]["off_chain"], off_chain);
+    }
+    drop(container);
 }

@@ -66,6 +66,14 @@ const WORLDS: &[World] = &[
         hostile::what_stands_for_a_file_and_is_none_is_named_and_never_waited_for,
     ),
     (
+        "links_into_procfs_are_neither_followed_nor_taken_for_missing",
+        hostile::links_into_procfs_are_neither_followed_nor_taken_for_missing,
+    ),
+    (
+        "runs_beside_each_other_do_not_take_the_others_children_for_contexts",
+        hostile::runs_beside_each_other_do_not_take_the_others_children_for_contexts,
+    ),
+    (
         "without_root_it_says_what_was_lost_and_judges_the_rest",
         hostile::without_root_it_says_what_was_lost_and_judges_the_rest,
     ),

@@ -43,3 +43,21 @@ fn files_of_procfs_are_not_followed() {
     let root = Root::open("/").expect("the own root");
     assert!(matches!(root.read("/proc/self/status", 100_000), Err(LookError::NotRegular { .. })));
 }
+
+#[test]
+fn a_link_that_gets_lost_in_procfs_is_not_taken_for_missing() {
+    let (directory, _) = root();
+    let own = Root::open("/").expect("the own root");
+    let place = |name: &str, target: &str| {
+        let link = directory.path().join(name);
+        symlink(target, &link).expect("a link");
+        link.display().to_string()
+    };
+    // As /proc/self is for one who is not in that pid namespace.
+    let lost = place("lost", "/proc/4194305/root/etc/passwd");
+    assert!(matches!(own.look(&lost), Err(LookError::NotRegular { .. })));
+    let dangling = place("dangling", "/nonexistent/file");
+    assert_eq!(own.look(&dangling), Err(LookError::NotFound { path: dangling.clone() }));
+    let ring = place("ring", &directory.path().join("ring").display().to_string());
+    assert!(matches!(own.look(&ring), Err(LookError::Refused { .. })));
+}
