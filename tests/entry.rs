@@ -85,6 +85,8 @@ fn hold_inside(request: &Request) -> Held {
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(writer)
+        // Ours may be a file, and would be found among the child's handles.
+        .stderr(Stdio::null())
         .spawn()
         .expect("parallax starts");
     child.stdin.take().expect("stdin").write_all(&written(request)).expect("the request");
