@@ -59,7 +59,7 @@ pub enum Verdict {
     Coherent,
     /// At least one incoherence of severity error.
     Incoherent,
-    /// Incoherences of severity warning only.
+    /// Only checks of severity warning are incoherent, or unknown.
     Warnings,
     /// It could not be determined.
     Undetermined,

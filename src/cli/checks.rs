@@ -3,22 +3,21 @@
 use std::path::Path;
 
 use super::arguments::{Checks, Global};
-use super::diagnose;
 use super::exit::{Exit, Failure};
-use super::output;
+use super::{configuration, diagnose, output};
 use crate::check::{Catalogue, examples};
 use crate::report::text;
 
 /// Lists the catalogue, or runs the examples of the check files.
-pub(super) fn run(arguments: &Checks, _global: &Global) -> Result<Exit, Failure> {
+pub(super) fn run(arguments: &Checks, global: &Global) -> Result<Exit, Failure> {
     match arguments {
-        Checks::List => list(),
+        Checks::List => list(global),
         Checks::Test { directories } => test(directories),
     }
 }
 
-fn list() -> Result<Exit, Failure> {
-    let catalogue = builtin()?;
+fn list(global: &Global) -> Result<Exit, Failure> {
+    let catalogue = with_projects(global)?;
     let width = catalogue.checks().map(|check| check.id().len()).max().unwrap_or_default();
     let lines: Vec<String> = catalogue
         .checks()
@@ -46,6 +45,15 @@ fn test(directories: &[std::path::PathBuf]) -> Result<Exit, Failure> {
     }
     output::print(&format!("{} examples of {} checks: {failed} failed", trials.len(), catalogue.checks().count()));
     Ok(if failed == 0 { Exit::Coherent } else { Exit::Usage })
+}
+
+/// The embedded catalogue and the checks beside the configuration file that is used.
+pub(super) fn with_projects(global: &Global) -> Result<Catalogue, Failure> {
+    let configuration = configuration::load(global.config.as_deref()).map_err(|error| diagnose::usage(&error))?;
+    match &configuration.checks {
+        Some(directory) => builtin()?.with_directory(directory).map_err(|error| diagnose::usage(&error)),
+        None => builtin(),
+    }
 }
 
 /// The embedded catalogue. It is tested; that it can't be read is our fault.

@@ -15,7 +15,7 @@ pub enum Exit {
     Usage,
     /// 3: it could not be determined.
     Undetermined,
-    /// 4: incoherences of severity warning only.
+    /// 4: only checks of severity warning are incoherent or unknown: taking an observation away must not lower a 4 to a 0.
     Warnings,
     /// 70: parallax itself failed (`EX_SOFTWARE` of sysexits.h).
     Failed,

@@ -9,7 +9,7 @@ use crate::snapshot::schema;
 
 /// Explains a check or a fact.
 pub(super) fn run(arguments: &Explain, global: &Global) -> Result<Exit, Failure> {
-    let catalogue = checks::builtin()?;
+    let catalogue = checks::with_projects(global)?;
     let style = output::style(global);
     let id = arguments.id.as_str();
     if let Some(check) = catalogue.checks().find(|check| check.id() == id) {
