@@ -3,6 +3,7 @@
 use super::arguments::{Check, Global};
 use super::evaluate::{self, Views};
 use super::exit::{Exit, Failure};
+use super::views::Published;
 use super::{configuration, diagnose, gather, output, views};
 use crate::snapshot::{ContextKind, Snapshot};
 
@@ -10,14 +11,15 @@ use crate::snapshot::{ContextKind, Snapshot};
 pub(super) fn run(arguments: &Check, global: &Global) -> Result<Exit, Failure> {
     let started = evaluate::Started::now();
     let configuration = configuration::load(global.config.as_deref()).map_err(|error| diagnose::usage(&error))?;
-    let (published, mut notes) = views::read(&arguments.views, arguments.max_age, started.ms)?;
+    let Published { views: published, mut notes, refused } =
+        views::read(&arguments.views, arguments.max_age, started.ms)?;
     let mut own = gather::here(&arguments.looking, &configuration)?;
     notes.append(&mut own.notes);
     let snapshots = own.snapshots.into_iter().map(|snapshot| placed(snapshot, &published));
     let views = Views {
         snapshots: snapshots.chain(published.iter().cloned()).collect(),
         widened: Vec::new(),
-        required: arguments.require.clone(),
+        required: [arguments.require.clone(), refused].concat(),
         notes,
     };
     let run = evaluate::run("check", &started, views, &configuration, arguments.reports.allow_unknown)?;

@@ -194,7 +194,15 @@ fn unreadable(path: &Path, source: std::io::Error) -> ConfigurationError {
 pub fn parse(path: &Path, text: &str, author: Author) -> Result<Configuration, ConfigurationError> {
     written::read(&path.display().to_string(), text, author).map_err(ConfigurationError::Wrong).map(|configuration| {
         let checks = path.with_file_name("checks");
-        Configuration { checks: checks.is_dir().then_some(checks), ..configuration }
+        // What may judge is trusted like the file beside it: a directory that others may write is not used, and that is said.
+        let (checks, note) = match std::fs::metadata(&checks) {
+            Ok(metadata) if metadata.is_dir() => match foreign("checks/ beside it", &metadata, 0o022) {
+                None => (Some(checks), configuration.note.clone()),
+                Some(why) => (None, format!("{}; {why} and was not used", configuration.note)),
+            },
+            Ok(_) | Err(_) => (None, configuration.note.clone()),
+        };
+        Configuration { checks, note, ..configuration }
     })
 }
 

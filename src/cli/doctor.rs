@@ -13,10 +13,12 @@ pub(super) fn run(arguments: &Doctor, global: &Global) -> Result<Exit, Failure> 
     if let Some(directory) = &arguments.publish {
         views::publish(directory, &gathered.snapshots)?;
     }
+    let users = arguments.looking.users.iter().chain(&configuration.users).map(|name| format!("user:{name}"));
     let views = Views {
         snapshots: gathered.snapshots,
         widened: arguments.contexts.clone(),
-        required: Vec::new(),
+        // Who was asked for by name and is not there was not looked at.
+        required: arguments.contexts.iter().cloned().chain(users).collect(),
         notes: gathered.notes,
     };
     let run = evaluate::run("doctor", &started, views, &configuration, arguments.reports.allow_unknown)?;

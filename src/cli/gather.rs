@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::arguments::Looking;
 use super::configuration::Configuration;
 use super::exit::Failure;
-use super::handshake::{self, Shared};
+use super::handshake;
 use super::progress::Progress;
 use crate::context::enter::{Entrance, EnvironmentSource as Handed, Looked, Request, Resume};
 use crate::context::{Context, Discovered, EnvironmentSource, IdentitySource, Invoker, Refused, Scope, discover};
@@ -202,30 +202,56 @@ fn taken_from(pid: u32, source: IdentitySource) -> Result<crate::context::TakeOn
     })
 }
 
-/// Looks from these contexts in parallel.
+/// Looks from these contexts in parallel; then asks the daemons, each once per identity.
 async fn look_from(contexts: Vec<Context>, deadline: Instant, wishes: &Wishes) -> Result<Vec<Snapshot>, Failure> {
     let key = Arc::new(RunKey::new(random()?));
-    let shared = handshake::share(&contexts);
-    let at_once = std::thread::available_parallelism().map_or(4, |count| count.get() * 4);
+    let at_once = std::thread::available_parallelism().map_or(8, |count| count.get() * 8);
     let entrance = Arc::new(Entrance::new(at_once));
-    let mut progress = Progress::new(contexts.iter().map(|context| context.header.name.clone()).collect());
-    let mut looks = JoinSet::new();
-    for (index, context) in contexts.into_iter().enumerate() {
-        let request = request(&context, &key, wishes, shared.get(index))?;
-        let (entrance, taken_ms) = (Arc::clone(&entrance), jiff::Timestamp::now().as_millisecond());
-        looks.spawn(async move {
-            let looked = entrance.look(&request, deadline).await;
-            (index, snapshot(context.header, looked, taken_ms))
-        });
+    let later =
+        Wishes { skip_handshake: Some("the first look; the daemon is asked in a second one".into()), ..wishes.clone() };
+    let turns = contexts.iter().map(|context| Ok((request(context, &key, &later)?, Resume::default())));
+    let turns = turns.collect::<Result<Vec<_>, Failure>>()?;
+    let names: Vec<String> = contexts.iter().map(|context| context.header.name.clone()).collect();
+    let taken_ms = jiff::Timestamp::now().as_millisecond();
+    // What hangs must not take the time that the daemons need for their answers.
+    let left = deadline.saturating_duration_since(Instant::now());
+    let mut looks = in_parallel(&entrance, turns, &names, deadline - left / 4).await?;
+    let groups = handshake::groups(&looks);
+    let mut turns = Vec::new();
+    for group in &groups {
+        if let (Some(context), Some(look)) = (contexts.get(group.asks), looks.get(group.asks)) {
+            turns.push((request(context, &key, wishes)?, handshake::what_is_known(look)?));
+        }
     }
-    let mut snapshots = Vec::new();
+    let asking: Vec<String> =
+        groups.iter().filter_map(|group| names.get(group.asks)).map(|name| format!("the daemon, as {name}")).collect();
+    let answers = in_parallel(&entrance, turns, &asking, deadline).await?;
+    handshake::distribute(&groups, answers, &mut looks);
+    let snapshots = contexts.into_iter().zip(looks).map(|(context, look)| snapshot(context.header, look, taken_ms));
+    Ok(snapshots.collect())
+}
+
+/// Runs the children, and returns what each saw, in order.
+async fn in_parallel(
+    entrance: &Arc<Entrance>,
+    turns: Vec<(Request, Resume)>,
+    names: &[String],
+    deadline: Instant,
+) -> Result<Vec<Looked>, Failure> {
+    let mut progress = Progress::new(names.to_vec());
+    let mut running = JoinSet::new();
+    for (index, (request, resume)) in turns.into_iter().enumerate() {
+        let entrance = Arc::clone(entrance);
+        running.spawn(async move { (index, entrance.look_on(&request, resume, deadline).await) });
+    }
+    let mut looks = Vec::new();
     let mut beat = tokio::time::interval(Duration::from_millis(200));
     loop {
         tokio::select! {
-            joined = looks.join_next() => match joined {
-                Some(Ok((index, snapshot))) => {
-                    progress.done(&snapshot.context.name);
-                    snapshots.push((index, snapshot));
+            joined = running.join_next() => match joined {
+                Some(Ok((index, looked))) => {
+                    progress.done(names.get(index).map(String::as_str).unwrap_or_default());
+                    looks.push((index, looked));
                 }
                 Some(Err(error)) => return Err(Failure::Broken(format!("looking from a context failed: {error}"))),
                 None => break,
@@ -233,17 +259,11 @@ async fn look_from(contexts: Vec<Context>, deadline: Instant, wishes: &Wishes) -
             _ = beat.tick() => progress.tick(),
         }
     }
-    snapshots.sort_by_key(|(index, _)| *index);
-    let mut snapshots: Vec<Snapshot> = snapshots.into_iter().map(|(_, snapshot)| snapshot).collect();
-    handshake::distribute(&shared, &mut snapshots);
-    Ok(snapshots)
+    looks.sort_by_key(|(index, _)| *index);
+    Ok(looks.into_iter().map(|(_, looked)| looked).collect())
 }
 
-fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, shared: Option<&Shared>) -> Result<Request, Failure> {
-    let mut wishes = wishes.clone();
-    if let Some(Shared::With { name, .. }) = shared {
-        wishes.skip_handshake = Some(format!("the handshake is the same as that of {name}"));
-    }
+fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes) -> Result<Request, Failure> {
     let take = &context.take;
     let credentials = match take.source {
         IdentitySource::Own => TakeOn::Own,
@@ -275,7 +295,7 @@ fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, shared: Option
         },
         boot: context.header.boot.clone(),
         key: Some(Arc::clone(key)),
-        wishes: serde_json::to_value(&wishes).map_err(|error| Failure::Broken(error.to_string()))?,
+        wishes: serde_json::to_value(wishes).map_err(|error| Failure::Broken(error.to_string()))?,
         probe_deadline_ms: u64::try_from(PROBE.as_millis()).unwrap_or(u64::MAX),
     })
 }

@@ -1,91 +1,67 @@
-//! One handshake per daemon socket and identity: each costs the daemon a fork. Contexts that reach the same socket as the same uid and gid in the same user
-//! namespace get one answer, asked by the first of them.
+//! One handshake per daemon socket and identity: each costs the daemon a fork.
 //!
-//! Looks only at where the socket is, with the parent's own rights; whether a context reaches it is looked at by its own child.
+//! Every context is looked at without it first. Those that reach the same socket with the same ids, groups, capabilities and user namespace, as they
+//! themselves saw it, get one answer, asked by the first of them in a second look at the store alone. A context whose identity could not
+//! be told asks for itself; one that uses no Nix, or has no socket, asks nothing.
 
 use std::collections::BTreeMap;
 
-use crate::context::{Context, EnvironmentSource};
-use crate::probe::environment::Environment;
-use crate::snapshot::{Reason, Snapshot};
-use crate::sys::Root;
-use crate::sys::process::{NamespaceNumber, ProcessDirectory};
+use super::exit::Failure;
+use crate::context::enter::{Looked, Resume};
+use crate::snapshot::facts::Facts;
 
-/// Whose handshake holds for a context.
-pub(super) enum Shared {
-    /// Its own.
-    Own,
-    /// That of the context at this index.
-    With { index: usize, name: String },
+/// Contexts with one answer, by their indices.
+pub(super) struct Group {
+    /// Who asks.
+    pub(super) asks: usize,
+    /// Whose answer it is, the one who asks included.
+    members: Vec<usize>,
 }
 
-type Key = (u64, u64, u32, u32, Option<NamespaceNumber>);
-
-/// Decides for each context, in order.
-pub(super) fn share(contexts: &[Context]) -> Vec<Shared> {
-    let mut first: BTreeMap<Key, usize> = BTreeMap::new();
-    let mut shared = Vec::new();
-    for (index, context) in contexts.iter().enumerate() {
-        let with = key(context).and_then(|key| {
-            let earlier = *first.entry(key).or_insert(index);
-            (earlier != index).then_some(earlier)
-        });
-        shared.push(match with.and_then(|earlier| contexts.get(earlier).map(|context| (earlier, context))) {
-            Some((earlier, context)) => Shared::With { index: earlier, name: context.header.name.clone() },
-            None => Shared::Own,
-        });
+/// Who asks for whom.
+pub(super) fn groups(looks: &[Looked]) -> Vec<Group> {
+    let mut by_key: BTreeMap<String, Group> = BTreeMap::new();
+    for (index, look) in looks.iter().enumerate() {
+        let store = &look.facts.store;
+        let reachable = store.used.present() == Some(&true) && store.socket.exists.present() == Some(&true);
+        if look.refused.is_some() || !reachable {
+            continue;
+        }
+        let key = key(&look.facts).unwrap_or_else(|| format!("alone {index}"));
+        by_key.entry(key).or_insert_with(|| Group { asks: index, members: Vec::new() }).members.push(index);
     }
-    shared
+    by_key.into_values().collect()
 }
 
-/// Copies what the first one was told to the others, where the others reached the same socket.
-pub(super) fn distribute(shared: &[Shared], snapshots: &mut [Snapshot]) {
-    for (index, one) in shared.iter().enumerate() {
-        let Shared::With { index: earlier, .. } = one else { continue };
-        let Some(told) = snapshots.get(*earlier).map(|snapshot| snapshot.facts.store.clone()) else { continue };
-        let Some(store) = snapshots.get_mut(index).map(|snapshot| &mut snapshot.facts.store) else { continue };
-        let left_out = matches!(store.daemon.answers.reason(), Some(Reason::Disabled { .. }));
-        if left_out && store.socket.identity.present().is_some() && store.socket.identity == told.socket.identity {
-            store.daemon = told.daemon;
+/// Everything that decides what a daemon, and the path to it, answer; `None` where some of it could not be observed.
+fn key(facts: &Facts) -> Option<String> {
+    let identity = &facts.identity;
+    let socket = facts.store.socket.identity.present()?;
+    let ids = (identity.host_uid.present()?, identity.host_gid.present()?, identity.groups.present()?);
+    let rights = identity.capabilities.effective.present()?.join(" ");
+    let user = identity.namespaces.user.present()?;
+    let groups: Vec<String> = ids.2.iter().map(ToString::to_string).collect();
+    Some(format!("{socket} {} {} {} {rights} {user}", ids.0, ids.1, groups.join(",")))
+}
+
+/// What the second look need not look at: every family but the store.
+pub(super) fn what_is_known(look: &Looked) -> Result<Resume, Failure> {
+    let broken = |error: serde_json::Error| Failure::Broken(error.to_string());
+    let mut resume = Resume { endpoints: look.endpoints.clone(), ..Resume::default() };
+    let families = serde_json::to_value(&look.facts).map_err(broken)?;
+    for (name, facts) in families.as_object().into_iter().flatten().filter(|(name, _)| *name != "store") {
+        resume.known.insert(name.clone(), facts.clone());
+    }
+    Ok(resume)
+}
+
+/// Gives each member what its group was told.
+pub(super) fn distribute(groups: &[Group], answers: Vec<Looked>, looks: &mut [Looked]) {
+    for (group, answer) in groups.iter().zip(answers) {
+        for member in &group.members {
+            if let Some(look) = looks.get_mut(*member) {
+                look.facts.store.daemon = answer.facts.store.daemon.clone();
+            }
         }
     }
-}
-
-/// Socket, identity and user namespace; `None` where the socket can't be found from here, and the child asks for itself.
-fn key(context: &Context) -> Option<Key> {
-    let (root, environment, user) = match &context.process {
-        None => (Root::open("/").ok()?, own_environment(context)?, None),
-        Some(process) => {
-            let directory = ProcessDirectory::open(process.pid).ok()?;
-            let root = Root::from_directory(directory.open_root().ok()?).ok()?;
-            let environment = Environment::parse(&directory.text("environ").ok()?);
-            (root, environment, process.namespaces.get("user").copied())
-        }
-    };
-    let own = ProcessDirectory::open(std::process::id()).ok()?.namespace("user").ok();
-    let seen = root.look(&socket(&environment)).ok()?;
-    Some((seen.device, seen.inode, context.take.uid, context.take.gid, user.or(own)))
-}
-
-fn own_environment(context: &Context) -> Option<Environment> {
-    if context.environment != EnvironmentSource::Own {
-        return None;
-    }
-    let mut text = Vec::new();
-    for (name, value) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NIX_")) {
-        text.extend_from_slice(name.as_encoded_bytes());
-        text.push(b'=');
-        text.extend_from_slice(value.as_encoded_bytes());
-        text.push(0);
-    }
-    Some(Environment::parse(&text))
-}
-
-/// Where Nix looks for the socket (`src/libstore/globals.cc`): `NIX_DAEMON_SOCKET_PATH`, else below the state directory.
-fn socket(environment: &Environment) -> String {
-    let set = |name: &str| environment.get(name).filter(|value| !value.is_empty());
-    if let Some(path) = set("NIX_DAEMON_SOCKET_PATH") {
-        return path.to_owned();
-    }
-    format!("{}/daemon-socket/socket", set("NIX_STATE_DIR").unwrap_or("/nix/var/nix"))
 }

@@ -73,7 +73,7 @@ fn refused(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return Exit::Coherent.into();
     }
-    let words: Vec<String> = std::env::args().collect();
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let name = words.get(1).map_or("parallax", String::as_str);
     for file in arguments::report_files(&words) {
         output::write_failed(name, &file, &error.render().to_string());

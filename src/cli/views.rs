@@ -3,8 +3,12 @@
 //! Only what may leave the host is written: no fingerprint, and no view of a container, so that no job sees another one. A view that is older
 //! than the caller allows is refused, and so is one that claims to be from the future.
 
+use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::compare;
 use super::exit::Failure;
@@ -16,37 +20,77 @@ const SUFFIX: &str = ".snapshot.json";
 /// How far clocks may be apart, in milliseconds.
 const TOLERANCE_MS: i64 = 60_000;
 
-/// Writes the views of host, users and services; those of an earlier run that are no more are removed.
+/// Writes the views of host, users and services; those of an earlier run that are no more are removed, and nothing else is.
+///
+/// The directory must be ours alone: whoever could write it could make us write through a link of theirs.
 pub(super) fn publish(directory: &Path, snapshots: &[Snapshot]) -> Result<usize, Failure> {
     let refused = |error: std::io::Error| Failure::Broken(format!("{} can't be written: {error}", directory.display()));
     std::fs::create_dir_all(directory).map_err(refused)?;
+    let handle = open_own(directory)?;
     let mut written = Vec::new();
     for snapshot in snapshots.iter().filter(|snapshot| is_public(snapshot.context.kind)) {
-        let file = directory.join(file_name(&snapshot.context.id));
+        let name = file_name(&snapshot.context.id);
         let document = snapshot.clone().without_fingerprints().to_json();
         let mut content = text::json(&document).map_err(|error| Failure::Broken(error.to_string()))?;
         content.push('\n');
-        // A reader must never see half a file: written beside it, then renamed over it.
-        let draft = file.with_extension("draft");
-        std::fs::write(&draft, content).map_err(refused)?;
-        std::fs::rename(&draft, &file).map_err(refused)?;
-        written.push(file);
+        replace(&handle, &name, content.as_bytes()).map_err(refused)?;
+        written.push(name);
     }
-    for file in published(directory).map_err(refused)?.into_iter().filter(|file| !written.contains(file)) {
-        std::fs::remove_file(file).map_err(refused)?;
+    for file in published(directory).map_err(refused)? {
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let ours = || compare::read(&file).is_ok_and(|snapshot| file_name(&snapshot.context.id) == name);
+        if !written.contains(&name) && ours() {
+            rustix::fs::unlinkat(&handle, name.as_str(), AtFlags::empty()).map_err(|errno| refused(errno.into()))?;
+        }
     }
     Ok(written.len())
+}
+
+/// Opens the directory, which must belong to us and be writable by nobody else.
+fn open_own(directory: &Path) -> Result<OwnedFd, Failure> {
+    let refused = |detail: &dyn std::fmt::Display| Failure::Usage(format!("{}: {detail}", directory.display()));
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let handle =
+        rustix::fs::open(directory, flags, Mode::empty()).map_err(|errno| refused(&std::io::Error::from(errno)))?;
+    let stat = rustix::fs::fstat(&handle).map_err(|errno| refused(&std::io::Error::from(errno)))?;
+    if stat.st_uid != rustix::process::geteuid().as_raw() {
+        return Err(refused(&format_args!(
+            "it belongs to uid {}; views are published into a directory of one's own",
+            stat.st_uid
+        )));
+    }
+    if stat.st_mode & 0o022 != 0 {
+        return Err(refused(&"others may write it; views are published into a directory that only we can write"));
+    }
+    Ok(handle)
+}
+
+/// A reader must never see half a file: written beside it, then renamed over it.
+fn replace(directory: &OwnedFd, name: &str, text: &[u8]) -> std::io::Result<()> {
+    let draft = format!(".{name}.{}", std::process::id());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, draft.as_str(), flags, Mode::from_raw_mode(0o644))?;
+    std::fs::File::from(file).write_all(text)?;
+    rustix::fs::renameat(directory, draft.as_str(), directory, name)?;
+    Ok(())
 }
 
 fn is_public(kind: ContextKind) -> bool {
     matches!(kind, ContextKind::Host | ContextKind::User | ContextKind::Service)
 }
 
-/// `service:nix-daemon` becomes `service-nix-daemon.snapshot.json`; whatever else an id holds can't lead out of the directory.
+/// `service:nix-daemon` becomes `service.nix-daemon.snapshot.json`. No two ids become one name, and none leads out of the directory.
 fn file_name(id: &str) -> String {
-    let safe: String =
-        id.chars().map(|char| if char.is_ascii_alphanumeric() || "-_@.".contains(char) { char } else { '-' }).collect();
-    format!("{}{SUFFIX}", safe.trim_start_matches('.'))
+    let mut name = String::new();
+    for byte in id.bytes() {
+        match byte {
+            b':' => name.push('.'),
+            b'-' | b'_' | b'@' => name.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => name.push(char::from(byte)),
+            _ => name.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    name + SUFFIX
 }
 
 fn published(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
@@ -61,37 +105,52 @@ fn published(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Reads the views of a directory, and says which were refused and why. A directory that is not there holds none.
-pub(super) fn read(directory: &Path, max_age: Duration, now_ms: i64) -> Result<(Vec<Snapshot>, Vec<String>), Failure> {
+/// The views of a directory.
+#[derive(Default)]
+pub(super) struct Published {
+    pub(super) views: Vec<Snapshot>,
+    /// What a reader must know: which were refused and why.
+    pub(super) notes: Vec<String>,
+    /// The ids of those that were refused: a view that was there and may not be used is missing.
+    pub(super) refused: Vec<String>,
+}
+
+/// Reads the views of a directory. One that is not there holds none.
+pub(super) fn read(directory: &Path, max_age: Duration, now_ms: i64) -> Result<Published, Failure> {
+    let mut all = Published::default();
     let files = match published(directory) {
         Ok(files) => files,
-        Err(error) => return Ok((Vec::new(), vec![format!("no published views in {}: {error}", directory.display())])),
+        Err(error) => {
+            all.notes.push(format!("no published views in {}: {error}", directory.display()));
+            return Ok(all);
+        }
     };
-    let mut notes = Vec::new();
-    let mut views = Vec::new();
     for file in files {
         let snapshot = compare::read(&file)?;
-        let age = now_ms - snapshot.taken_ms;
-        let most = i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX);
-        if age > most {
-            notes.push(format!(
-                "the view of {} is {} s old and was refused (at most {} s)",
-                snapshot.context.id,
-                age / 1000,
-                most / 1000
-            ));
-        } else if age < -TOLERANCE_MS {
-            notes.push(format!("the view of {} is dated {} s ahead and was refused", snapshot.context.id, -age / 1000));
-        } else if !is_public(snapshot.context.kind) {
-            notes.push(format!(
-                "the view of {} was refused: only host, users and services are views for a job",
-                snapshot.context.id
-            ));
-        } else {
-            views.push(snapshot);
+        match refusal(&snapshot, max_age, now_ms) {
+            None => all.views.push(snapshot),
+            Some(why) => {
+                all.notes.push(format!("the view of {} was refused: {why}", snapshot.context.id));
+                all.refused.push(snapshot.context.id);
+            }
         }
     }
-    Ok((views, notes))
+    Ok(all)
+}
+
+/// Why a view may not be used.
+fn refusal(snapshot: &Snapshot, max_age: Duration, now_ms: i64) -> Option<String> {
+    let age = now_ms - snapshot.taken_ms;
+    let most = i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX);
+    if age > most {
+        Some(format!("it is {} s old, and at most {} s are allowed", age / 1000, most / 1000))
+    } else if age < -TOLERANCE_MS {
+        Some(format!("it is dated {} s ahead", -age / 1000))
+    } else if !is_public(snapshot.context.kind) {
+        Some("only host, users and services are views for a job".to_owned())
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -99,9 +158,10 @@ mod tests {
     use super::file_name;
 
     #[test]
-    fn no_id_leads_out_of_the_directory() {
-        assert_eq!(file_name("service:nix-daemon"), "service-nix-daemon.snapshot.json");
-        assert_eq!(file_name("user:../../etc/passwd"), "user-..-..-etc-passwd.snapshot.json");
-        assert_eq!(file_name("../x"), "-x.snapshot.json");
+    fn no_id_leads_out_of_the_directory_and_no_two_share_a_name() {
+        assert_eq!(file_name("service:nix-daemon"), "service.nix-daemon.snapshot.json");
+        assert_eq!(file_name("user:../../etc"), "user.%2E%2E%2F%2E%2E%2Fetc.snapshot.json");
+        assert_ne!(file_name("user:a/b"), file_name("user:a-b"));
+        assert_ne!(file_name("user:a.b"), file_name("user:a:b"));
     }
 }

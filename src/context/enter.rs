@@ -85,8 +85,13 @@ impl Entrance {
 
     /// Looks from one context. Returns by the deadline, whatever the children do, with what they had told by then.
     pub async fn look(&self, request: &Request, deadline: Instant) -> Looked {
+        self.look_on(request, Resume::default(), deadline).await
+    }
+
+    /// Looks from one context at what `resume` does not know yet.
+    pub async fn look_on(&self, request: &Request, resume: Resume, deadline: Instant) -> Looked {
         let begun = Instant::now();
-        let mut gathered = Gathered::default();
+        let mut gathered = Gathered { resume, ..Gathered::default() };
         match timeout_at(deadline, self.places.acquire()).await {
             Ok(Ok(_place)) => self.look_with_place(request, deadline, &mut gathered).await,
             Ok(Err(_)) | Err(_) => gathered.ended = Some(overrun(begun, "a free place among the children")),

@@ -5,7 +5,6 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::print_stdout,
     reason = "a test may fail loudly; without the standard harness clippy does not see that it is one"
 )]
 

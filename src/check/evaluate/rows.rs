@@ -98,7 +98,7 @@ impl<'t> Rows<'t> {
                 let atoms = atoms(world, side, context, element.as_ref(), &keys);
                 let row = Row { context, members: vec![context], count: 1, element, keys };
                 match folded.get(&atoms).and_then(|at| gathered.rows.get_mut(*at)) {
-                    Some(known) => known.join(world, row),
+                    Some(known) => known.join(world, side, row),
                     None => {
                         folded.insert(atoms, gathered.rows.len());
                         gathered.rows.push(row);
@@ -116,12 +116,14 @@ impl<'t> Rows<'t> {
 }
 
 impl<'t> Row<'t> {
-    fn join(&mut self, world: &World, other: Self) {
+    fn join(&mut self, world: &World, side: &Side, other: Self) {
         self.count += 1;
         if self.members.last() != Some(&other.context) {
             self.members.push(other.context);
         }
-        let order = |context: usize| world.contexts.get(context).map(|context| (context.rank, &context.name));
+        // What is true of a network namespace is true of the host, not of the service that happens to be in it.
+        let of = |rank: u8| if is_of_network(side) { u8::MAX - rank } else { rank };
+        let order = |context: usize| world.contexts.get(context).map(|context| (of(context.rank), &context.name));
         if order(other.context) < order(self.context) {
             self.context = other.context;
             self.element = other.element;
@@ -259,9 +261,14 @@ fn namespaces(side: &Side) -> &'static [&'static str] {
     const NETWORK: &[&str] = &["identity.namespaces.net"];
     const ALL: &[&str] =
         &["identity.namespaces.mnt", "identity.namespaces.net", "identity.namespaces.user", "identity.namespaces.pid"];
+    if is_of_network(side) { NETWORK } else { ALL }
+}
+
+/// Whether everything that this side reads is of the network family.
+fn is_of_network(side: &Side) -> bool {
     let over = side.over.as_ref().map(|over| over.path.as_str()).filter(|path| !path.is_empty());
     let mut reads = side.fold.iter().map(String::as_str).chain(over).peekable();
-    if reads.peek().is_some() && reads.all(|path| path.starts_with("network.")) { NETWORK } else { ALL }
+    reads.peek().is_some() && reads.all(|path| path.starts_with("network."))
 }
 
 /// The place of a path without lists.
