@@ -67,7 +67,7 @@ impl Desk {
     /// A recorded host, dated now.
     fn fresh_host(&self, age_ms: i64) {
         let mut snapshot: Value =
-            serde_json::from_slice(&std::fs::read(world("healthy") + "/host.json").unwrap()).unwrap();
+            serde_json::from_slice(&std::fs::read(world("healthy-host") + "/host.json").unwrap()).unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_millis();
         snapshot["taken_ms"] = (i64::try_from(now).unwrap() - age_ms).into();
         self.write("host.snapshot.json", &snapshot.to_string());
@@ -113,7 +113,7 @@ fn a_world_that_could_not_be_looked_at_ends_with_3_and_an_error_in_the_report() 
 #[test]
 fn nothing_compared_is_never_coherent_even_where_unknown_rows_may_pass() {
     let desk = Desk::new();
-    let healthy = std::fs::read_to_string(world("healthy") + "/host.json").unwrap();
+    let healthy = std::fs::read_to_string(world("healthy-host") + "/host.json").unwrap();
     let mut snapshot: Value = serde_json::from_str(&healthy).unwrap();
     snapshot["facts"] = serde_json::json!({});
     snapshot["unobserved"] = serde_json::json!({});
@@ -143,7 +143,8 @@ fn a_command_line_that_is_wrong_ends_with_2_and_the_report_is_written_all_the_sa
 fn a_configuration_that_is_wrong_ends_with_2_names_its_place_and_writes_the_report() {
     let desk = Desk::new();
     let config = desk.write("parallax.toml", "users = [\"a\"]\nrequires = [\"host\"]\n");
-    let run = parallax(&["compare", &world("healthy"), "--config", &config, "--output", &desk.junit("r.xml")]).code(2);
+    let run =
+        parallax(&["compare", &world("healthy-host"), "--config", &config, "--output", &desk.junit("r.xml")]).code(2);
     let said = errors(&run);
     assert!(said.contains("parallax.toml:2:1") && said.contains("require"), "{said}");
     assert_eq!(desk.count("r.xml", "error"), 1);
@@ -263,7 +264,8 @@ fn every_schema_is_json_schema_and_the_recorded_snapshots_use_its_names() {
         assert!(schema["properties"].is_object(), "{document}");
     }
     let schema = json(&parallax(&["schema", "snapshot"]).code(0));
-    let snapshot: Value = serde_json::from_slice(&std::fs::read(world("healthy") + "/host.json").unwrap()).unwrap();
+    let snapshot: Value =
+        serde_json::from_slice(&std::fs::read(world("healthy-host") + "/host.json").unwrap()).unwrap();
     for name in snapshot.as_object().unwrap().keys() {
         assert!(schema["properties"].get(name).is_some(), "{name}");
     }
@@ -298,7 +300,7 @@ fn a_published_view_counts_while_it_is_young_and_is_refused_by_its_age() {
 fn a_job_never_takes_another_containers_view() {
     let desk = Desk::new();
     desk.fresh_host(1_000);
-    let container = std::fs::read(world("healthy") + "/container-parallax-world-job.json").unwrap();
+    let container = std::fs::read(world("healthy-host") + "/container-parallax-world-job.json").unwrap();
     let mut container: Value = serde_json::from_slice(&container).unwrap();
     container["taken_ms"] = serde_json::from_slice::<Value>(&std::fs::read(desk.path("host.snapshot.json")).unwrap())
         .unwrap()["taken_ms"]

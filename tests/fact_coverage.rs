@@ -104,7 +104,7 @@ fn compare(world: &str) -> (i32, Value) {
 
 #[test]
 fn a_recorded_healthy_world_gives_no_finding() {
-    let healthy = ["healthy"].map(str::to_owned).into_iter();
+    let healthy = ["healthy-host"].map(str::to_owned).into_iter();
     let repaired = std::fs::read_dir(fixtures())
         .expect("fixtures/")
         .flatten()

@@ -56,6 +56,11 @@ pub fn sweep() {
     }
 }
 
+/// Removes the images of this suite that no container uses, those of earlier runs too.
+pub fn remove_images() {
+    let _ = docker(&["image", "prune", "--force", "--all", "--filter", &format!("label={LABEL}")]);
+}
+
 /// Runs the Docker client and returns its output.
 pub fn docker(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("docker").args(arguments).output().map_err(|e| format!("docker: {e}"))?;
@@ -77,7 +82,7 @@ pub fn import(tree: &Path, name: &str) -> Result<(), String> {
         .map_err(|e| e.to_string())?;
     let out = tar.stdout.take().ok_or("tar has no output")?;
     let status = Command::new("docker")
-        .args(["import", "-", name])
+        .args(["import", "--change", &format!("LABEL {LABEL}"), "-", name])
         .stdin(out)
         .stdout(Stdio::null())
         .status()

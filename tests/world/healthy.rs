@@ -39,7 +39,7 @@ pub fn a_healthy_host_is_silent() {
     let rootless = crate::seeds::background("unshare", &["-Urnm", "sleep", "900"]);
     std::thread::sleep(std::time::Duration::from_millis(300));
     let report = doctor(&[], &nix.environment());
-    report.keep("healthy");
+    report.keep("healthy-host");
     let (found, unknown) = (report.with_outcome("incoherent"), report.with_outcome("unknown"));
     assert!(found.is_empty(), "no finding: {found:#?}");
     assert!(unknown.is_empty(), "no unknown: {unknown:#?}");

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::doctor::{Report, doctor, parallax, read};
 use crate::engine::{Container, docker};
-use crate::image::BUSYBOX;
+use crate::image::{BUSYBOX, NIX};
 use crate::user::User;
 
 /// Labels and variables that make a container a job.
@@ -245,7 +245,7 @@ pub fn what_stands_for_a_file_and_is_none_is_named_and_never_waited_for() {
     for (name, file, reason) in odd_files(directory.path()) {
         let mount = format!("{}:/etc/nix/nix.conf", file.display());
         let options: Vec<&str> = JOB.iter().copied().chain(["-v", &mount]).collect();
-        let container = Container::run(&format!("parallax-world-{name}"), &options, BUSYBOX, SLEEP);
+        let container = Container::run(&format!("parallax-world-{name}"), &options, NIX, SLEEP);
         let begun = Instant::now();
         let output = parallax().args(["probe", "--container", &container.name]).output().expect("parallax runs");
         assert!(begun.elapsed() < Duration::from_secs(10), "{name}: {:?}", begun.elapsed());

@@ -112,7 +112,11 @@ fn main() {
     let missing = if listing { None } else { engine::available().and_then(|()| nix::available()).err() };
     let in_ci = std::env::var_os("CI").is_some();
     let trials = WORLDS.iter().map(|(name, world)| trial(name, *world, missing.as_deref(), in_ci)).collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if !listing && missing.is_none() {
+        engine::remove_images();
+    }
+    conclusion.exit();
 }
 
 fn trial(name: &str, world: fn(), missing: Option<&str>, in_ci: bool) -> Trial {
