@@ -399,3 +399,29 @@ fn a_hostile_file_of_countless_small_entries_is_cut_and_says_so() {
     let keys = world.keys();
     assert_eq!((keys.items.len(), matches!(keys.more, Some(Reason::Truncated { at: 1024, .. }))), (1024, true));
 }
+
+#[test]
+fn a_token_in_the_place_of_a_login_is_not_shown() {
+    let world = World::new("HOME=/home/me");
+    let auth = |pair: &str| base64::engine::general_purpose::STANDARD.encode(pair);
+    let (twice, long) = (auth("canary-short:canary-short"), auth("canary_0123456789.abcdefghijklmnop:x"));
+    let config = format!(
+        r#"{{"auths":{{"a.example":{{"auth":"{twice}"}},"b.example":{{"auth":"{long}"}},"c.example":{{"auth":"{}"}}}}}}"#,
+        auth("job:canary")
+    );
+    world.file("/home/me/.docker/config.json", &config);
+    world.file(
+        "/home/me/.netrc",
+        "machine a.example login canary-short password canary-short\n\
+         machine b.example login canary_0123456789.abcdefghijklmnop password x\n\
+         machine c.example login a.person.of.a.long.name@example.org password canary\n",
+    );
+    let (credentials, _) = world.look();
+    assert!(!serde_json::to_string(&credentials).expect("JSON").contains("canary"));
+    let users: Vec<_> = present(&credentials.registries).items.into_iter().map(|login| login.user).collect();
+    assert!(matches!(&users[..2], [Fact::Unobserved(_), Fact::Unobserved(_)]), "{users:?}");
+    assert_eq!(users[2], Fact::Present("job".into()));
+    let logins: Vec<_> = present(&credentials.netrc).items.into_iter().map(|entry| entry.login).collect();
+    assert!(matches!(&logins[..2], [Fact::Unobserved(_), Fact::Unobserved(_)]), "{logins:?}");
+    assert_eq!(logins[2], Fact::Present("a.person.of.a.long.name@example.org".into()));
+}
