@@ -425,3 +425,23 @@ fn a_token_in_the_place_of_a_login_is_not_shown() {
     assert!(matches!(&logins[..2], [Fact::Unobserved(_), Fact::Unobserved(_)]), "{logins:?}");
     assert_eq!(logins[2], Fact::Present("a.person.of.a.long.name@example.org".into()));
 }
+
+#[test]
+fn without_any_account_in_the_configuration_no_key_has_one_even_where_its_endpoint_is_not_known() {
+    let mut world =
+        World::new("HOME=/home/me\nAWS_ACCESS_KEY_ID=AK\nAWS_SECRET_ACCESS_KEY=s\nAWS_ENDPOINT_URL=not an url");
+    let key = world.keys().items.remove(0);
+    assert!(key.endpoint.reason().is_some(), "{:?}", key.endpoint);
+    assert_eq!(key.account, Fact::Absent);
+    world.wishes.accounts = vec![Account { name: "store".into(), endpoint: "https://s3.example:443".into() }];
+    assert!(world.keys().items[0].account.reason().is_some());
+}
+
+#[test]
+fn a_home_that_is_no_text_is_not_replaced_by_that_of_the_user_database() {
+    let mut world = World::new("");
+    world.environment = Fact::Present(Environment::parse(b"HOME=/home/\xff\0"));
+    world.file("/home/passwd/.netrc", "machine a.example login job password p\n");
+    let netrc = present(&world.look().0.netrc);
+    assert!(netrc.items.is_empty() && netrc.more.is_some(), "{netrc:?}");
+}
