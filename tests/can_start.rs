@@ -268,7 +268,40 @@ fn libraries(world: &World) {
     world.write("/opt/named/libouter.so", world.read("/build/libouter.so"), 0o644);
     let outer = "#include <stdio.h>\nint g(void);\nint main(void) { puts(\"started\"); return g(); }\n";
     world.compile("/t/needs-inner", outer, &[&at, "-Wl,--no-as-needed", "-louter", "-Wl,--allow-shlib-undefined"]);
+    inherited(world, &at, outer);
     versions(world, function, &at, caller);
+}
+
+/// A program, a library with a path of its own, one without, and one that only the first one's path leads to.
+fn inherited(world: &World, at: &str, outer: &str) {
+    let shared = |to: &str, source: &str, more: &[&str]| {
+        let soname = format!("-Wl,-soname,lib{to}.so");
+        let flags = [&["-shared", "-fPIC", at, "-Wl,--no-as-needed", soname.as_str()], more].concat();
+        world.compile(&format!("/build/lib{to}.so"), source, &flags);
+    };
+    for (kind, tags) in [("rpath", "-Wl,--disable-new-dtags"), ("runpath", "-Wl,--enable-new-dtags")] {
+        let name = |part: &str| format!("{kind}-{part}");
+        shared(&name("last"), "int f(void) { return 0; }\n", &[]);
+        shared(&name("middle"), "int f(void);\nint h(void) { return f(); }\n", &[&format!("-l{}", name("last"))]);
+        let first =
+            [&format!("-l{}", name("middle")), "-Wl,-rpath,/opt/inherited", tags, "-Wl,--allow-shlib-undefined"];
+        shared(&name("first"), "int h(void);\nint g(void) { return h(); }\n", &first);
+        let flags = [at, "-Wl,--no-as-needed", &format!("-l{}", name("first")), "-Wl,--allow-shlib-undefined"];
+        world.compile(&format!("/t/inherits-{kind}"), outer, &flags);
+        for (part, directory) in [("first", "named"), ("middle", "inherited"), ("last", "inherited")] {
+            let library = format!("lib{}.so", name(part));
+            world.write(&format!("/opt/{directory}/{library}"), world.read(&format!("/build/{library}")), 0o644);
+        }
+    }
+    // A RUNPATH of the one in the middle shuts off what the others have.
+    shared("shut", "int f(void) { return 0; }\n", &[]);
+    let elsewhere = ["-lshut", "-Wl,-rpath,/opt/elsewhere", "-Wl,--enable-new-dtags"];
+    shared("shuts", "int f(void);\nint g(void) { return f(); }\n", &elsewhere);
+    let flags = ["-lshuts", "-Wl,-rpath,/opt/inherited", "-Wl,--disable-new-dtags", "-Wl,--allow-shlib-undefined"];
+    world.compile("/t/inherits-shut", outer, &[&[at, "-Wl,--no-as-needed"][..], &flags].concat());
+    for library in ["libshut.so", "libshuts.so"] {
+        world.write(&format!("/opt/inherited/{library}"), world.read(&format!("/build/{library}")), 0o644);
+    }
 }
 
 fn versions(world: &World, function: &str, at: &str, caller: &str) {

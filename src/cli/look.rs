@@ -100,12 +100,25 @@ fn look() -> std::io::Result<()> {
 fn environment(request: &Request, inside: &Inside) -> Fact<Environment> {
     match &request.environment {
         EnvironmentSource::OfProcess => match &inside.texts.environ {
-            Ok(text) => Fact::Present(Environment::parse(text)),
+            Ok(text) => of_text(text, &format!("/proc/{}/environ", inside.texts.pid)),
             Err(error) => Fact::Unobserved(reason(error.clone())),
         },
         EnvironmentSource::HandedOver(bytes) => Fact::Present(Environment::parse(bytes.expose())),
         EnvironmentSource::Unobserved => Fact::Unobserved(Reason::NoProcess),
     }
+}
+
+/// A process may have written its title over its environment (`setproctitle(3)`): what is left then is no list of variables.
+fn of_text(text: &[u8], path: &str) -> Fact<Environment> {
+    let first = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    // A name has a character at least, and no blank.
+    let name = first.split(|byte| *byte == b'=').next().unwrap_or_default();
+    let is_entry = name.len() < first.len() && !name.is_empty() && !name.contains(&b' ');
+    if text.is_empty() || is_entry {
+        return Fact::Present(Environment::parse(text));
+    }
+    let detail = "does not begin with a variable; the process may have written over it".to_owned();
+    Fact::Unobserved(Reason::Malformed { path: path.to_owned(), line: None, detail })
 }
 
 /// Runs what an earlier child has not finished, each family announced before it begins.
@@ -123,4 +136,19 @@ fn observe(target: &Target, mut resume: Resume, output: &std::io::Stdout) -> std
         Record::Family { name: (*name).to_owned(), facts }.write(output)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_text;
+    use crate::snapshot::Fact;
+
+    #[test]
+    fn an_environment_that_a_process_wrote_its_title_over_is_not_taken_for_a_small_one() {
+        let seen = |text: &[u8]| matches!(of_text(text, "/proc/7/environ"), Fact::Present(_));
+        assert!(seen(b"") && seen(b"HOME=/h\0PATH=/bin\0"));
+        let overwritten: [&[u8]; 4] =
+            [b"\0\0\0\0", b"worker process\0\0\0\0HOME=/h\0", b"\0\0HOME=/h\0", b"ser: main db=x [idle]\0\0"];
+        assert!(overwritten.iter().all(|text| !seen(text)));
+    }
 }

@@ -83,6 +83,24 @@ fn key_id(id: Option<&str>, origin: &str) -> Fact<String> {
     }
 }
 
+/// The login name beside a password. Some hosts take a token in its place, or in both places; such a login is a secret and is not shown.
+fn login_name(login: &str, password: Option<&secrecy::SecretString>, path: &str, line: Option<u32>) -> Fact<String> {
+    let password = password.map(secrecy::ExposeSecret::expose_secret);
+    if password.is_some_and(|password| password == login || password == "x-oauth-basic") || looks_like_token(login) {
+        let detail = "the login has the form of a token".to_owned();
+        return Fact::Unobserved(Reason::Malformed { path: path.to_owned(), line, detail });
+    }
+    Fact::Present(login.to_owned())
+}
+
+/// Prefixes as GitHub and GitLab document them, and JWT; or as long as no name that a person was given.
+fn looks_like_token(login: &str) -> bool {
+    const PREFIXES: [&str; 7] = ["ghp_", "gho_", "ghu_", "ghs_", "github_pat_", "glpat-", "eyJ"];
+    const LONG: usize = 32;
+    let of_tokens = |letter: char| letter.is_ascii_alphanumeric() || "_-.=+/".contains(letter);
+    PREFIXES.iter().any(|prefix| login.starts_with(prefix)) || (login.len() >= LONG && login.chars().all(of_tokens))
+}
+
 /// The first elements; that there are more is noted.
 fn capped<T, U>(list: &mut List<T>, mut elements: Vec<U>, path: &str) -> Vec<U> {
     const MOST: usize = 1024;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::snapshot::secret::Secret;
+use crate::snapshot::{Fact, Reason};
 
 /// Variables by name.
 pub struct Environment(BTreeMap<String, Secret>);
@@ -26,6 +27,18 @@ impl Environment {
         Self(variables)
     }
 
+    /// The value of a variable: absent when it is not set, unobserved when it is not UTF-8.
+    pub fn text(&self, name: &str) -> Fact<&str> {
+        match self.0.get(name).map(Secret::expose_str) {
+            Some(Some(text)) => Fact::Present(text),
+            Some(None) => {
+                let detail = "the variable's value is not UTF-8".to_owned();
+                Fact::Unobserved(Reason::Malformed { path: name.to_owned(), line: None, detail })
+            }
+            None => Fact::Absent,
+        }
+    }
+
     /// The value of a variable, if it is set and text.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Secret::expose_str)
@@ -39,5 +52,18 @@ impl Environment {
     /// The names that are set, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Environment;
+    use crate::snapshot::{Fact, Reason};
+
+    #[test]
+    fn a_variable_that_is_no_text_is_not_taken_for_unset() {
+        let environment = Environment::parse(b"HOME=/h\xff\0PATH=/bin\0");
+        assert!(matches!(environment.text("HOME"), Fact::Unobserved(Reason::Malformed { path, .. }) if path == "HOME"));
+        assert_eq!((environment.text("PATH"), environment.text("TERM")), (Fact::Present("/bin"), Fact::Absent));
     }
 }

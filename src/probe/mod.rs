@@ -67,9 +67,16 @@ pub struct Account {
 }
 
 impl Target<'_> {
-    /// A variable of the environment: absent when it is not set, unobserved when the environment is.
+    /// A variable of the environment: absent when it is not set, unobserved when the environment is, or when the value is no text.
     pub fn variable(&self, name: &str) -> Fact<&str> {
-        self.environment.as_ref().and_then(|environment| environment.get(name).into())
+        self.environment.as_ref().and_then(|environment| environment.text(name))
+    }
+
+    /// Why one of these variables could not be read. A user without a process has none to read.
+    pub fn unread(&self, names: &[&str]) -> Option<Reason> {
+        names
+            .iter()
+            .find_map(|name| self.variable(name).reason().filter(|reason| **reason != Reason::NoProcess).cloned())
     }
 
     /// The identity of what was seen at a place, by the mount table of the target.

@@ -11,6 +11,8 @@ mod origin;
 mod packages;
 mod path;
 mod start;
+#[cfg(test)]
+mod tests;
 
 use crate::formats::mountinfo::{self, MountEntry};
 use crate::probe::{Target, fact, reason};
@@ -94,7 +96,8 @@ pub fn observe(target: &Target<'_>) -> Tools {
     let path = scene.search.as_ref().map(|search| search.entries(target));
     let (found, missing) = match &scene.search {
         Fact::Present(search) => tools(&scene, search),
-        Fact::Absent => (Fact::Unobserved(default_path()), Fact::Unobserved(default_path())),
+        // PATH leads nowhere; what a shell takes in its place is not PATH's, and nothing is said of it.
+        Fact::Absent => (Fact::Absent, Fact::Absent),
         Fact::Unobserved(reason) => (Fact::Unobserved(reason.clone()), Fact::Unobserved(reason.clone())),
     };
     Tools { path, found, missing, libc, glibc }
@@ -133,16 +136,20 @@ fn names<'a>(target: &'a Target<'_>) -> (Vec<&'a str>, bool) {
 fn tools(scene: &Scene<'_>, search: &SearchPath) -> (Fact<List<Tool>>, Fact<Vec<String>>) {
     let (names, more) = names(scene.target);
     let mut more = more.then(|| Reason::Truncated { at: NAMES as u64, what: "the names of tools".into() });
+    // Nothing that is in the working directory alone is a tool that PATH provides for; whether the name is missing is open all the same.
+    let mut open = None;
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for name in names {
         match search.lookup(scene.target, name) {
             Lookup::Found { path, seen } => found.push(tool(scene, name, &path, &seen)),
             Lookup::Missing => missing.push(name.to_owned()),
+            Lookup::Shadowed(reason) => found.push(shadowed(name, &reason)),
+            Lookup::Unobserved(reason) if reason == path::working_directory() => open = Some(reason),
             Lookup::Unobserved(reason) => more = Some(reason),
         }
     }
     origin::fill(scene, &mut found);
-    let missing = match &more {
+    let missing = match more.as_ref().or(open.as_ref()) {
         Some(reason) => Fact::Unobserved(reason.clone()),
         None => Fact::Present(missing),
     };
@@ -166,6 +173,23 @@ fn tool(scene: &Scene<'_>, name: &str, path: &str, seen: &Seen) -> Tool {
         interpreter: verdict.interpreter,
         startable: verdict.startable,
         obstacle: verdict.obstacle,
+    }
+}
+
+/// A tool that is there, at a path that is not known.
+fn shadowed(name: &str, reason: &Reason) -> Tool {
+    Tool {
+        name: name.to_owned(),
+        path: Fact::Unobserved(reason.clone()),
+        real: Fact::Unobserved(reason.clone()),
+        identity: Fact::Unobserved(reason.clone()),
+        origin: Fact::Unobserved(reason.clone()),
+        from: Fact::Unobserved(reason.clone()),
+        format: Fact::Unobserved(reason.clone()),
+        machine: Fact::Unobserved(reason.clone()),
+        interpreter: Fact::Unobserved(reason.clone()),
+        startable: Fact::Unobserved(reason.clone()),
+        obstacle: Fact::Unobserved(reason.clone()),
     }
 }
 

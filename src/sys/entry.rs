@@ -108,6 +108,11 @@ pub fn enter(plan: &Plan) -> Result<Inside, EntryError> {
         .map_err(changed)?;
     let locks = text_at("/proc/locks");
     let root = Root::from_directory(target.open_root().map_err(vanished)?)?;
+    // The root must be that of the process with these rights: one that gave up its root on the way would be seen with another's.
+    let again = target.text("status").map_err(vanished)?;
+    if texts.status.as_ref().is_ok_and(|first| rights(first) != rights(&again)) {
+        return Err(EntryError::Vanished);
+    }
     let joining = Joining::prepare(&target, &own).map_err(changed)?;
     let change = change(plan, &texts, &own, joining.changes_user_namespace())?;
     // Opened with our own rights; nothing of the target but its root may outlive the drop.
@@ -168,6 +173,13 @@ fn change(
     Ok(Some(Change::new(wanted, own_status, own_uids, maps)?))
 }
 
+/// The lines of a `status` that say which ids, groups and capabilities a process has.
+fn rights(status: &[u8]) -> Vec<&[u8]> {
+    let of_rights =
+        |line: &&[u8]| [&b"Uid:"[..], b"Gid:", b"Groups:", b"Cap"].iter().any(|name| line.starts_with(name));
+    status.split(|byte| *byte == b'\n').filter(of_rights).collect()
+}
+
 /// Field 22 of `/proc/PID/stat`, counted from behind the name, which may hold spaces and parentheses (`proc_pid_stat(5)`).
 pub fn started(stat: &Text) -> Result<u64, EntryError> {
     let stat = stat.as_deref().map_err(|error| vanished(error.clone()))?;
@@ -199,12 +211,26 @@ fn changed(error: NamespaceError) -> EntryError {
 
 #[cfg(test)]
 mod tests {
-    use super::{EntryError, Plan, ProcessId, TakeOn, enter, started};
+    use super::{EntryError, Plan, ProcessId, TakeOn, enter, rights, started};
 
     #[test]
     fn the_start_time_is_found_behind_a_name_with_parentheses() {
         let stat = b"7 (a) b) 9 (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1".to_vec();
         assert!(matches!(started(&Ok(stat)), Ok(4242)));
+    }
+
+    #[test]
+    fn a_process_that_changed_its_rights_is_told_from_one_that_only_went_on() {
+        let status = |state: &str, uid: u32, groups: &str, capabilities: u32| {
+            format!(
+                "Name:\tx\nState:\t{state}\nUid:\t{uid}\t0\t0\t0\nGid:\t0\nGroups:\t{groups} \nCapEff:\t{capabilities:016x}\n"
+            )
+        };
+        let before = status("R (running)", 0, "4 27", 1);
+        let same = |after: String| rights(before.as_bytes()) == rights(after.as_bytes());
+        assert!(same(status("S (sleeping)", 0, "4 27", 1)));
+        assert!(!same(status("R (running)", 1000, "4 27", 1)));
+        assert!(!same(status("R (running)", 0, "4", 1)) && !same(status("R (running)", 0, "4 27", 0)));
     }
 
     #[test]

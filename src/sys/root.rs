@@ -1,7 +1,7 @@
 //! Files beneath a target's root directory, and never outside it.
 //!
 //! Every path is resolved by `openat2(2)` with `RESOLVE_IN_ROOT` and without magic links, first with `O_PATH`, which neither
-//! blocks on a FIFO nor wakes a device; only what proves to be a regular file outside procfs and sysfs is then opened for reading, through
+//! blocks on a FIFO nor wakes a device; only what proves to be a regular file outside of the kernel's own filesystems is then opened for reading, through
 //! our own `/proc/self/fd`, and read up to a cap. The mount namespace is not joined. Nothing is opened for writing.
 
 mod missing;
@@ -288,7 +288,7 @@ impl Root {
             return Err(LookError::NotRegular { path: path.to_owned(), found: seen.kind.word() });
         }
         if is_kernel_filesystem(handle.as_fd()) {
-            return Err(LookError::NotRegular { path: path.to_owned(), found: "file of procfs or sysfs" });
+            return Err(LookError::NotRegular { path: path.to_owned(), found: "file of a kernel filesystem" });
         }
         self.reopen(path, &handle, OFlags::empty())
     }
@@ -333,14 +333,27 @@ impl Root {
     }
 }
 
-/// Whether the handle lies on procfs or sysfs (`statfs(2)`: `PROC_SUPER_MAGIC`, `SYSFS_MAGIC`).
+/// Whether the handle lies on a filesystem of which the kernel makes the files up: reading one may do something or tell what is nobody's
+/// but root's. One that can't be told counts as such.
 fn is_kernel_filesystem(handle: BorrowedFd<'_>) -> bool {
-    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
-    const SYSFS_MAGIC: i64 = 0x6265_6572;
-    rustix::fs::fstatfs(handle).is_ok_and(|stat| {
-        let kind = stat.f_type;
-        kind == PROC_SUPER_MAGIC || kind == SYSFS_MAGIC
-    })
+    rustix::fs::fstatfs(handle).map_or(true, |stat| is_kernel_kind(i64::from(stat.f_type)))
+}
+
+/// By `f_type` (`statfs(2)`; `include/uapi/linux/magic.h`).
+fn is_kernel_kind(kind: i64) -> bool {
+    const KINDS: [i64; 10] = [
+        0x9fa0,      // procfs
+        0x6265_6572, // sysfs
+        0x7472_6163, // tracefs
+        0x6462_6720, // debugfs
+        0x0027_e0eb, // cgroup
+        0x6367_7270, // cgroup2
+        0x7363_6673, // securityfs
+        0xcafe_4a11, // bpf
+        0x6165_676c, // pstore
+        0x6265_6570, // configfs
+    ];
+    KINDS.contains(&(kind & 0xffff_ffff))
 }
 
 pub(crate) fn refused(path: &str, errno: Errno) -> LookError {

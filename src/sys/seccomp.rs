@@ -150,12 +150,36 @@ const DENIED_OLDER: &[c::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const DENIED_OLDER: &[c::c_long] = &[];
 
+/// Calls that the C library's headers do not name yet: `setxattrat`, `removexattrat`, `open_tree_attr` and `file_setattr`, whose numbers are the
+/// same on every architecture (Linux 6.17, `scripts/syscall.tbl`).
+const DENIED_NEWER: &[c::c_long] = &[463, 466, 467, 469];
+
+/// Where the second numbering of x86-64 begins (x32, `__X32_SYSCALL_BIT`): the same calls under the same architecture word, which a list of numbers
+/// does not see.
+#[cfg(target_arch = "x86_64")]
+const X32: u32 = 0x4000_0000;
+
 /// Installs the filter for this thread and all that it starts. Needs `no_new_privs`.
 pub fn deny_what_a_looker_never_does() -> Result<(), SeccompError> {
     seccompiler::apply_filter(&program(denied()?, c::EPERM)?)?;
     let unseen = BTreeMap::from([(c::SYS_clone3, vec![])]);
     seccompiler::apply_filter(&program(unseen, c::ENOSYS)?)?;
+    #[cfg(target_arch = "x86_64")]
+    seccompiler::apply_filter(&no_second_numbering())?;
     Ok(())
+}
+
+/// Classic BPF over `struct seccomp_data`, whose first word is the number (`seccomp(2)`, `bpf(4)`); the crate's rules know single numbers only.
+#[cfg(target_arch = "x86_64")]
+fn no_second_numbering() -> BpfProgram {
+    use seccompiler::sock_filter;
+    let statement = |code: u32, jt, jf, k| sock_filter { code: code as u16, jt, jf, k };
+    vec![
+        statement(c::BPF_LD | c::BPF_W | c::BPF_ABS, 0, 0, 0),
+        statement(c::BPF_JMP | c::BPF_JGE | c::BPF_K, 0, 1, X32),
+        statement(c::BPF_RET | c::BPF_K, 0, 0, SeccompAction::Errno(c::ENOSYS.unsigned_abs()).into()),
+        statement(c::BPF_RET | c::BPF_K, 0, 0, SeccompAction::Allow.into()),
+    ]
 }
 
 fn program(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<BpfProgram, SeccompError> {
@@ -166,7 +190,7 @@ fn program(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<BpfProg
 
 fn denied() -> Result<BTreeMap<i64, Vec<SeccompRule>>, SeccompError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        DENIED.iter().chain(DENIED_OLDER).map(|call| (*call, vec![])).collect();
+        DENIED.iter().chain(DENIED_OLDER).chain(DENIED_NEWER).map(|call| (*call, vec![])).collect();
     rules.insert(c::SYS_openat, writing(2)?);
     #[cfg(target_arch = "x86_64")]
     rules.insert(c::SYS_open, writing(1)?);
@@ -200,8 +224,30 @@ fn rule(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule,
 
 #[cfg(test)]
 mod tests {
-    use super::deny_what_a_looker_never_does;
+    use super::{denied, deny_what_a_looker_never_does};
     use std::io::ErrorKind::PermissionDenied;
+
+    #[test]
+    fn calls_that_are_newer_than_the_headers_are_denied_by_number() {
+        let rules = denied().expect("the rules");
+        // setxattrat, removexattrat, open_tree_attr, file_setattr; and not getxattrat.
+        assert!([463, 466, 467, 469].iter().all(|call| rules.get(call).is_some_and(Vec::is_empty)));
+        assert!(!rules.contains_key(&464));
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_second_numbering_is_refused_from_its_first_number_on() {
+        let program = super::no_second_numbering();
+        let answer = |number: u32| {
+            let test = &program[1];
+            let skipped = if number >= test.k { test.jt } else { test.jf };
+            program[2 + usize::from(skipped)].k
+        };
+        let refused = 0x0005_0000 | nix::libc::ENOSYS.unsigned_abs();
+        assert_eq!((answer(0x4000_0000), answer(0x4000_0208), answer(u32::MAX)), (refused, refused, refused));
+        assert_eq!((answer(0), answer(469)), (0x7fff_0000, 0x7fff_0000));
+    }
 
     /// The filter binds the thread that installs it, so a thread of its own can show what it denies.
     #[test]

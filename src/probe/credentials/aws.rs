@@ -122,7 +122,8 @@ fn take<'a>(profiles: &mut Profiles<'a>, path: &'a str, text: &'a Secret, dialec
 
 /// What the chain comes to. All of it hangs on variables, so that none of it is known where they are not.
 fn chain(target: &Target<'_>, profiles: &Profiles<'_>) -> AwsChain {
-    if let Fact::Unobserved(reason) = target.environment {
+    let garbled = target.unread(&["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", KEY]);
+    if let Some(reason) = target.environment.reason().or(garbled.as_ref()) {
         return AwsChain {
             provider: Fact::Unobserved(reason.clone()),
             profile: Fact::Unobserved(reason.clone()),

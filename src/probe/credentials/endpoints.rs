@@ -36,8 +36,11 @@ pub(super) fn name(named: &mut Vec<NamedEndpoint>, url: &str, named_by: String, 
     named.extend(public(url).map(|url| NamedEndpoint { url, named_by, origin }));
 }
 
-/// The account that `parallax.toml` gives to an endpoint.
+/// The account that `parallax.toml` gives to an endpoint. Where it names no account at all, no endpoint has one.
 pub(super) fn account(target: &Target<'_>, endpoint: &Fact<String>) -> Fact<String> {
+    if target.wishes.accounts.is_empty() {
+        return Fact::Absent;
+    }
     endpoint.as_ref().and_then(|endpoint| {
         let mut accounts = target.wishes.accounts.iter();
         let account = accounts.find(|account| normal(&account.endpoint).as_ref() == Some(endpoint));

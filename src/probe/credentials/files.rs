@@ -129,6 +129,9 @@ fn home(target: &Target<'_>) -> Fact<String> {
     if let Fact::Present(home) = variable(target, "HOME") {
         return absolute(home.to_owned(), "HOME").map(|place| place.path);
     }
+    if let (Fact::Present(_), Some(reason)) = (target.environment, target.unread(&["HOME"])) {
+        return Fact::Unobserved(reason);
+    }
     if let Some(reason) = incomplete(target) {
         return Fact::Unobserved(reason);
     }

@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 
 use super::files::{Files, Place, absolute};
-use super::{capped, fingerprint, lacks, place, unread_environment};
+use super::{capped, fingerprint, lacks, login_name, place, unread_environment};
 use crate::formats::netrc::{self, Entry};
 use crate::snapshot::facts::{NetrcEntry, Nix};
 use crate::snapshot::secret::Secret;
@@ -54,14 +54,10 @@ fn add(files: &mut Files<'_>, entries: &mut List<NetrcEntry>, stated: Fact<Place
 fn kept(files: &Files<'_>, entry: Entry, path: &str, reader: &str) -> NetrcEntry {
     let print =
         |password: secrecy::SecretString| fingerprint(files.target, &Secret::from(password.expose_secret()), "netrc");
-    let token = entry.login.as_deref().is_some_and(looks_like_token)
-        || entry.password.as_ref().is_some_and(|password| password.expose_secret() == "x-oauth-basic");
-    let login = if token {
-        let detail = "the login has the form of a token".to_owned();
-        Fact::Unobserved(Reason::Malformed { path: path.to_owned(), line: Some(entry.line), detail })
-    } else {
-        entry.login.into()
-    };
+    let login = entry
+        .login
+        .as_deref()
+        .map_or(Fact::Absent, |login| login_name(login, entry.password.as_ref(), path, Some(entry.line)));
     NetrcEntry {
         machine: entry.machine.unwrap_or_else(|| "default".to_owned()),
         login,
@@ -69,10 +65,4 @@ fn kept(files: &Files<'_>, entry: Entry, path: &str, reader: &str) -> NetrcEntry
         origin: place(path, Some(entry.line)),
         reader: reader.to_owned(),
     }
-}
-
-/// Some hosts take a token for the login name; such a login is a secret. Prefixes as GitHub and GitLab document them, and JWT.
-fn looks_like_token(login: &str) -> bool {
-    const PREFIXES: [&str; 7] = ["ghp_", "gho_", "ghu_", "ghs_", "github_pat_", "glpat-", "eyJ"];
-    PREFIXES.iter().any(|prefix| login.starts_with(prefix))
 }

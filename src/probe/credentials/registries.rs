@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 
 use super::files::Files;
-use super::{capped, fingerprint, lacks, unread_environment};
+use super::{capped, fingerprint, lacks, login_name, unread_environment};
 use crate::formats::docker_config::{self, Holder, Login};
 use crate::snapshot::facts::RegistryLogin;
 use crate::snapshot::secret::Secret;
@@ -48,7 +48,10 @@ fn kept(files: &Files<'_>, login: Login, path: &str) -> RegistryLogin {
     };
     let (user, fingerprint, helper) = match login.holder {
         Holder::Helper(helper) => (Fact::Absent, Fact::Absent, Fact::Present(helper)),
-        Holder::Password { user, password } => (Fact::Present(user), print(&password, "registry"), Fact::Absent),
+        Holder::Password { user, password } => {
+            let user = login_name(&user, Some(&password), path, None);
+            (user, print(&password, "registry"), Fact::Absent)
+        }
         Holder::Token(token) => (Fact::Absent, print(&token, "registry-token"), Fact::Absent),
         Holder::Nobody => (Fact::Absent, Fact::Absent, Fact::Absent),
         Holder::Malformed => {

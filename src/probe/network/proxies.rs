@@ -16,15 +16,17 @@ const MAX_VALUE: usize = 4096;
 /// One element per name; an empty variable counts as not set, as clients take it.
 pub fn observe(environment: &Fact<Environment>) -> Fact<List<ProxyVariable>> {
     environment.as_ref().map(|environment| {
-        let mut found = BTreeMap::new();
+        let (mut found, mut more) = (BTreeMap::new(), None);
         for variable in SERVER_VARIABLES.iter().chain(&["no_proxy", "NO_PROXY"]) {
             let name = variable.to_ascii_lowercase();
-            if let Some(value) = environment.get(variable).map(str::trim).filter(|value| !value.is_empty()) {
+            let value = environment.text(variable);
+            more = more.or(value.reason().cloned());
+            if let Some(value) = value.present().map(|value| value.trim()).filter(|value| !value.is_empty()) {
                 let value = if name == "no_proxy" { exceptions(value) } else { server(value) };
                 found.entry(name).or_insert(value);
             }
         }
-        List::complete(found.into_iter().map(|(name, value)| ProxyVariable { name, value }).collect())
+        List { items: found.into_iter().map(|(name, value)| ProxyVariable { name, value }).collect(), more }
     })
 }
 

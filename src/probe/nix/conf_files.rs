@@ -62,12 +62,16 @@ enum Found {
     Unknown(Reason),
 }
 
+/// The variables that decide what is read.
+const VARIABLES: [&str; 6] =
+    ["NIX_CONFIG", "NIX_CONF_DIR", "NIX_USER_CONF_FILES", "NIX_CONFIG_HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"];
+
 /// Reads everything that Nix would read here.
 pub(super) fn gather(target: &Target<'_>) -> Gathered {
     let directory = non_empty(target, "NIX_CONF_DIR").unwrap_or_else(|| "/etc/nix".to_owned());
     let mut gathering = Gathering { target, started_ms: started_ms(target), result: empty(target, &directory) };
-    if let Some(reason) = target.environment.reason() {
-        gathering.unknown(reason.clone());
+    if let Some(reason) = target.environment.reason().cloned().or_else(|| target.unread(&VARIABLES)) {
+        gathering.unknown(reason);
     }
     gathering.file(&normal(&format!("{directory}/nix.conf")), Level::System);
     match user_files(target) {
@@ -86,8 +90,8 @@ pub(super) fn gather(target: &Target<'_>) -> Gathered {
 }
 
 fn empty(target: &Target<'_>, directory: &str) -> Gathered {
-    let system_directory = match target.environment.reason() {
-        Some(reason) => Fact::Unobserved(reason.clone()),
+    let system_directory = match target.environment.reason().cloned().or_else(|| target.unread(&["NIX_CONF_DIR"])) {
+        Some(reason) => Fact::Unobserved(reason),
         None => Fact::Present(normal(directory)),
     };
     Gathered {

@@ -5,7 +5,7 @@
 use crate::formats::passwd;
 use crate::probe::store::client;
 use crate::probe::{Target, reason};
-use crate::snapshot::Reason;
+use crate::snapshot::{Fact, Reason};
 use crate::sys::LookError;
 
 /// The most that is read of passwd and group.
@@ -17,6 +17,9 @@ pub(crate) fn of(target: &Target<'_>) -> Result<String, Reason> {
         return Err(Reason::IdentityIncomplete { missing: target.incomplete.join(", ") });
     }
     let uid = rustix::process::geteuid().as_raw();
+    if let (Fact::Present(_), Some(reason)) = (target.environment, target.unread(&["HOME"])) {
+        return Err(reason);
+    }
     if let Some(home) = target.variable("HOME").present()
         && (is_own(target, home, uid)? || takes_any(target)?)
     {

@@ -107,6 +107,7 @@ struct Search<'a> {
     cache: &'a [(String, String)],
     /// Why a library may lie where we did not look.
     open: Option<Reason>,
+    flavour: Flavour,
 }
 
 /// One library that is loaded.
@@ -114,6 +115,23 @@ struct Loaded {
     name: String,
     path: String,
     object: super::libraries::Read,
+    /// Which of the libraries asked for it first; `None` for the program itself.
+    needed_by: Option<usize>,
+}
+
+/// What became of one name.
+enum Found {
+    Library(Loaded),
+    Nowhere,
+    /// Not where we could look, and why it may be there all the same.
+    Open(Reason),
+}
+
+/// An object that asks for libraries.
+#[derive(Clone, Copy)]
+struct Asker<'a> {
+    path: &'a str,
+    dynamic: &'a Dynamic,
 }
 
 /// Whether the loader gets through.
@@ -138,13 +156,19 @@ pub(super) fn observe(scene: &Scene<'_>, path: &str, program: &Elf, interpreter:
 pub(super) fn libc(scene: &Scene<'_>, path: &str, program: &Elf, loader: &Loader) -> Option<super::libraries::Read> {
     let search = Search::new(scene, path, program, loader);
     let nothing = Dynamic::default();
-    search.find("libc.so.6", path, program.dynamic.as_ref().unwrap_or(&nothing)).map(|loaded| loaded.object)
+    let program = Asker { path, dynamic: program.dynamic.as_ref().unwrap_or(&nothing) };
+    match search.find("libc.so.6", &[program]) {
+        Found::Library(loaded) => Some(loaded.object),
+        Found::Nowhere | Found::Open(_) => None,
+    }
 }
 
 impl<'a> Search<'a> {
     fn new(scene: &'a Scene<'a>, path: &str, program: &'a Elf, loader: &Loader) -> Self {
         let own = directory_of(&loader.real).to_owned();
-        let mut search = Self { scene, program, environment: Vec::new(), system: vec![own], cache: &[], open: None };
+        let flavour = loader.flavour;
+        let (environment, system) = (Vec::new(), vec![own]);
+        let mut search = Self { scene, program, environment, system, cache: &[], open: None, flavour };
         search.environment(path);
         if loader.flavour == Flavour::Musl {
             search.musl(&loader.real);
@@ -200,21 +224,23 @@ impl<'a> Search<'a> {
         let mut loaded: Vec<Loaded> = Vec::new();
         let mut unsure = None;
         let mut next = 0;
+        let mut asker = None;
         let (mut who, mut asks) = (path.to_owned(), dynamic.clone());
         loop {
             for name in &asks.needed {
                 if known(&loaded, name).is_some() || (flavour == Flavour::Musl && is_musl_itself(name)) {
                     continue;
                 }
-                match self.find(name, &who, &asks) {
-                    Some(library) => loaded.push(library),
-                    None => match self.unseen(&asks) {
-                        Some(reason) => unsure = Some(reason),
-                        None if who == path => return Start::No(format!("needs {name}, which is not in this root")),
-                        None => {
-                            return Start::No(format!("needs {who}, which needs {name}, which is not in this root"));
-                        }
-                    },
+                let nothing = Dynamic::default();
+                match self.find(name, &chain(Asker { path, dynamic }, &loaded, asker, &nothing)) {
+                    Found::Library(library) => loaded.push(Loaded { needed_by: asker, ..library }),
+                    Found::Open(reason) => unsure = Some(reason),
+                    Found::Nowhere if asker.is_none() => {
+                        return Start::No(format!("needs {name}, which is not in this root"));
+                    }
+                    Found::Nowhere => {
+                        return Start::No(format!("needs {who}, which needs {name}, which is not in this root"));
+                    }
                 }
                 if loaded.len() > LIBRARIES {
                     return Start::Unsure(Reason::Truncated {
@@ -229,6 +255,7 @@ impl<'a> Search<'a> {
                 return Start::No(if who == path { obstacle } else { format!("needs {who}, which {obstacle}") });
             }
             let Some(library) = loaded.get(next) else { break };
+            asker = Some(next);
             next += 1;
             who = library.path.clone();
             match library.object.as_ref() {
@@ -239,51 +266,70 @@ impl<'a> Search<'a> {
         unsure.map_or(Start::Yes, Start::Unsure)
     }
 
-    /// Why a library that was not found may be there all the same.
-    fn unseen(&self, asks: &Dynamic) -> Option<Reason> {
-        let own =
-            [&asks.rpath, &asks.runpath, &self.program.dynamic.as_ref().and_then(|dynamic| dynamic.rpath.clone())];
-        let token = own.into_iter().flatten().flat_map(|paths| paths.split(':')).find(|path| is_relative(path));
-        let token =
-            token.map(str::to_owned).or_else(|| self.environment.iter().find(|path| is_relative(path)).cloned());
-        self.open.clone().or(token.map(|what| Reason::NotEmulated { what: format!("the library path {what}") }))
-    }
-
-    /// The first file of that name that is of the program's machine.
-    fn find(&self, name: &str, who: &str, asks: &Dynamic) -> Option<Loaded> {
-        let origin = directory_of(who);
-        if name.contains('/') {
-            return self.library(name, name.replace("$ORIGIN", origin));
-        }
-        let split = |paths: &Option<String>| -> Vec<String> {
-            let paths = paths.as_deref().unwrap_or_default().split(':').filter(|path| !path.is_empty());
-            paths.map(|path| path.replace("${ORIGIN}", origin).replace("$ORIGIN", origin)).collect()
+    /// The first file of that name that is of the program's machine. `chain` is who asks, who asked for that, and so on to the program.
+    fn find(&self, name: &str, chain: &[Asker<'_>]) -> Found {
+        let mut open = self.open.clone();
+        let asker = chain.first().map_or("/", |asker| asker.path);
+        let places = if name.contains('/') {
+            vec![expand(name, asker)]
+        } else {
+            let own = self.own(chain);
+            let relative = own.iter().chain(&self.environment).find(|path| is_relative(path));
+            open =
+                open.or_else(|| relative.map(|path| Reason::NotEmulated { what: format!("the library path {path}") }));
+            let cached = self.cache.iter().filter(|(key, _)| key == name).map(|(_, path)| path.clone());
+            let beneath = |place: &String| format!("{place}/{name}");
+            let own = own.iter().filter(|path| path.starts_with('/')).map(beneath);
+            own.chain(cached).chain(self.system.iter().map(beneath)).collect()
         };
-        let inherited = self.program.dynamic.as_ref().filter(|dynamic| dynamic.runpath.is_none());
-        let rpath = if asks.runpath.is_some() { Vec::new() } else { split(&asks.rpath) };
-        let inherited = inherited.map_or_else(Vec::new, |dynamic| split(&dynamic.rpath));
-        let runpath = split(&asks.runpath);
-        let own = rpath
-            .iter()
-            .chain(&inherited)
-            .chain(&self.environment)
-            .chain(&runpath)
-            .filter(|path| path.starts_with('/'));
-        let cached = self.cache.iter().filter(|(key, _)| key == name).map(|(_, path)| path.clone());
-        let places = own.map(|place| format!("{place}/{name}")).chain(cached);
-        let places = places.chain(self.system.iter().map(|place| format!("{place}/{name}")));
         for place in places {
-            if let Some(found) = self.library(name, place) {
-                return Some(found);
+            match self.library(name, place) {
+                Found::Library(library) => return Found::Library(library),
+                Found::Nowhere => {}
+                Found::Open(reason) => open = open.or(Some(reason)),
             }
         }
-        None
+        open.map_or(Found::Nowhere, Found::Open)
     }
 
-    fn library(&self, name: &str, path: String) -> Option<Loaded> {
+    /// Where the objects themselves and the environment say to search, in order. glibc (`elf/dl-load.c`, `_dl_map_object`) takes the RPATH of
+    /// each object of the chain that has no RUNPATH, and none of them where the asking one has a RUNPATH; then the environment; then
+    /// the asking one's RUNPATH. musl (`ldso/dynlink.c`, `load_library`) takes the environment, and then RUNPATH, else RPATH, of the whole chain.
+    fn own(&self, chain: &[Asker<'_>]) -> Vec<String> {
+        let split = |paths: &Option<String>, who: &str| -> Vec<String> {
+            let paths = paths.as_deref().unwrap_or_default().split(':').filter(|path| !path.is_empty());
+            paths.map(|path| expand(path, who)).collect()
+        };
+        let mut places = Vec::new();
+        if self.flavour == Flavour::Musl {
+            places.extend(self.environment.iter().cloned());
+            for asker in chain {
+                let paths = asker.dynamic.runpath.as_ref().or(asker.dynamic.rpath.as_ref()).cloned();
+                places.extend(split(&paths, asker.path));
+            }
+            return places;
+        }
+        let Some(first) = chain.first() else { return self.environment.clone() };
+        if first.dynamic.runpath.is_none() {
+            for asker in chain.iter().filter(|asker| asker.dynamic.runpath.is_none()) {
+                places.extend(split(&asker.dynamic.rpath, asker.path));
+            }
+        }
+        places.extend(self.environment.iter().cloned());
+        places.extend(split(&first.dynamic.runpath, first.path));
+        places
+    }
+
+    fn library(&self, name: &str, path: String) -> Found {
         let root = self.scene.target.root;
-        if root.look(&path).ok()?.kind != Kind::File {
-            return None;
+        match root.look(&path) {
+            Ok(seen) if seen.kind == Kind::File => {}
+            Ok(_) | Err(LookError::NotFound { .. }) => return Found::Nowhere,
+            // The loader runs as this identity, and gets no further.
+            Err(LookError::Refused { errno, .. }) if errno == "EACCES" && self.scene.target.incomplete.is_empty() => {
+                return Found::Nowhere;
+            }
+            Err(error) => return Found::Open(reason(error)),
         }
         let object = self.scene.libraries.read(root, &path);
         let fits = match object.as_ref() {
@@ -292,8 +338,36 @@ impl<'a> Search<'a> {
             Err(ElfError::Read(_) | ElfError::Dynamic(_)) => true,
             Err(ElfError::NotElf | ElfError::Refused(_)) => false,
         };
-        fits.then(|| Loaded { name: name.to_owned(), path, object })
+        if fits {
+            Found::Library(Loaded { name: name.to_owned(), path, object, needed_by: None })
+        } else {
+            Found::Nowhere
+        }
     }
+}
+
+/// Who asks, by its place among the loaded, who asked for that, and so on to the program.
+fn chain<'a>(
+    program: Asker<'a>,
+    loaded: &'a [Loaded],
+    mut asker: Option<usize>,
+    nothing: &'a Dynamic,
+) -> Vec<Asker<'a>> {
+    let mut chain = Vec::new();
+    while let Some(library) = asker.and_then(|at| loaded.get(at)) {
+        let elf = library.object.as_ref().as_ref().ok();
+        let dynamic = elf.and_then(|elf| elf.dynamic.as_ref()).unwrap_or(nothing);
+        chain.push(Asker { path: &library.path, dynamic });
+        asker = library.needed_by;
+    }
+    chain.push(program);
+    chain
+}
+
+/// `$ORIGIN` is the directory of the object that names it.
+fn expand(path: &str, who: &str) -> String {
+    let origin = directory_of(who);
+    path.replace("${ORIGIN}", origin).replace("$ORIGIN", origin)
 }
 
 fn directory_of(path: &str) -> &str {

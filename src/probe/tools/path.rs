@@ -1,7 +1,8 @@
 //! PATH, and the first executable file of a name on it, as shells find it (POSIX.1-2017, XBD 8.3 and XCU 2.9.1.1; `execvp(3)`).
 //!
 //! A directory that can't be searched, a file that this identity may not execute and anything but a regular file are passed
-//! over. Relative entries depend on a working directory that is not ours.
+//! over. Relative and empty entries depend on a working directory that is not ours: what an earlier entry holds is certain all the same, and
+//! of what only a later one holds, the path is not.
 
 use crate::probe::{Target, fact};
 use crate::snapshot::facts::PathEntry;
@@ -14,8 +15,8 @@ const ENTRIES: usize = 256;
 /// PATH, split.
 pub(super) struct SearchPath {
     directories: Vec<String>,
-    /// Why the search may go past what is looked at here.
-    open: Option<Reason>,
+    /// Why there may be more entries.
+    more: Option<Reason>,
 }
 
 /// Where a name leads.
@@ -26,57 +27,47 @@ pub(super) enum Lookup {
         seen: Seen,
     },
     Missing,
+    /// A file of that name is on PATH, and one that could not be looked at may stand before it.
+    Shadowed(Reason),
+    /// Nothing where we could look; a file that could not be looked at may be there.
     Unobserved(Reason),
 }
 
 /// PATH of the environment: absent when it is not set.
 pub(super) fn search_path(target: &Target<'_>) -> Fact<SearchPath> {
-    target.environment.as_ref().and_then(|environment| match (environment.get("PATH"), environment.secret("PATH")) {
-        (Some(text), _) => Fact::Present(SearchPath::parse(text)),
-        (None, Some(_)) => Fact::Unobserved(Reason::Malformed {
-            path: format!("/proc/{}/environ", target.process.pid),
-            line: None,
-            detail: "PATH is not UTF-8".into(),
-        }),
-        (None, None) => Fact::Absent,
-    })
+    target.variable("PATH").map(SearchPath::parse)
 }
 
 impl SearchPath {
     fn parse(text: &str) -> Self {
         let mut directories: Vec<String> = text.split(':').map(str::to_owned).collect();
-        let mut open = None;
-        if directories.iter().any(|directory| !directory.starts_with('/')) {
-            open = Some(working_directory());
-        }
+        let mut more = None;
         if directories.len() > ENTRIES {
             directories.truncate(ENTRIES);
-            open = Some(Reason::Truncated { at: ENTRIES as u64, what: "PATH".into() });
+            more = Some(Reason::Truncated { at: ENTRIES as u64, what: "PATH".into() });
         }
-        Self { directories, open }
+        Self { directories, more }
     }
 
     /// The entries as facts.
     pub(super) fn entries(&self, target: &Target<'_>) -> List<PathEntry> {
         let items = self.directories.iter().map(|directory| entry(target, directory)).collect();
-        let more = self.open.clone().filter(|reason| matches!(reason, Reason::Truncated { .. }));
-        List { items, more }
+        List { items, more: self.more.clone() }
     }
 
     /// Where this name leads.
     pub(super) fn lookup(&self, target: &Target<'_>, name: &str) -> Lookup {
         let mut denied = None;
-        let mut open = self.open.clone();
+        let mut open: Option<Reason> = None;
         for directory in &self.directories {
-            // A relative entry ahead of the one that has it could hold another file; nobody relies on that in a healthy host,
-            // and the entry itself is a fact.
             if !directory.starts_with('/') {
+                open.get_or_insert_with(working_directory);
                 continue;
             }
             let path = format!("{}/{name}", directory.trim_end_matches('/'));
             match target.root.look(&path) {
                 Ok(seen) if seen.kind == Kind::File => match target.root.effective_access(&path, Access::Execute) {
-                    Ok(true) => return Lookup::Found { path, seen },
+                    Ok(true) => return open.map_or(Lookup::Found { path, seen }, Lookup::Shadowed),
                     Ok(false) => denied = denied.or(Some((path, seen))),
                     Err(error) => open = Some(crate::probe::reason(error)),
                 },
@@ -87,15 +78,17 @@ impl SearchPath {
                 Err(error) => open = Some(crate::probe::reason(error)),
             }
         }
-        match (denied, open) {
+        match (denied, open.or_else(|| self.more.clone())) {
             (Some((path, seen)), None) => Lookup::Found { path, seen },
-            (_, Some(reason)) => Lookup::Unobserved(reason),
+            (Some(_), Some(reason)) => Lookup::Shadowed(reason),
+            (None, Some(reason)) => Lookup::Unobserved(reason),
             (None, None) => Lookup::Missing,
         }
     }
 }
 
-fn working_directory() -> Reason {
+/// Why a relative entry could not be looked at.
+pub(super) fn working_directory() -> Reason {
     Reason::NotEmulated { what: "the working directory, which PATH names".into() }
 }
 

@@ -223,7 +223,7 @@ impl Walk<'_> {
         match search.lookup(self.scene.target, &name) {
             Lookup::Found { path, .. } => next.file(&path, 0).of(&whose),
             Lookup::Missing => Start::No(format!("{whose}: it is not on PATH")),
-            Lookup::Unobserved(reason) => Start::Unsure(reason),
+            Lookup::Shadowed(reason) | Lookup::Unobserved(reason) => Start::Unsure(reason),
         }
     }
 

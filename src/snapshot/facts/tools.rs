@@ -11,7 +11,8 @@ use crate::snapshot::{Fact, List, ObjectId};
 pub struct Tools {
     /// The directories of PATH, in order.
     pub path: Fact<List<PathEntry>>,
-    /// The tools that pipelines use, by name: those of the built-in list and of `parallax.toml` that PATH leads to.
+    /// The tools that pipelines use, by name: those of the built-in list and of `parallax.toml` that PATH leads to. What is in the
+    /// working directory alone is left out; absent where PATH is not set.
     pub found: Fact<List<Tool>>,
     /// Names of that list that PATH leads to nowhere.
     pub missing: Fact<Vec<String>>,

@@ -61,3 +61,13 @@ fn a_link_that_gets_lost_in_procfs_is_not_taken_for_missing() {
     let ring = place("ring", &directory.path().join("ring").display().to_string());
     assert!(matches!(own.look(&ring), Err(LookError::Refused { .. })));
 }
+
+#[test]
+fn every_filesystem_that_the_kernel_makes_up_is_refused_and_a_disk_is_not() {
+    // cgroup2 as a signed word of 32 bits, as some architectures have it, and bpf, whose highest bit is set.
+    let bpf = i64::from(i32::from_ne_bytes(0xcafe_4a11_u32.to_ne_bytes()));
+    assert!([0x6367_7270, bpf, 0x7472_6163, 0x6462_6720].into_iter().all(super::is_kernel_kind));
+    // ext, btrfs, xfs, tmpfs, overlay, nfs, fuse.
+    let disks = [0xef53, 0x9123_683e, 0x5846_5342, 0x0102_1994, 0x794c_7630, 0x6969, 0x6573_5546];
+    assert!(!disks.into_iter().any(super::is_kernel_kind));
+}
