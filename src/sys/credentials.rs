@@ -3,6 +3,10 @@
 //! Reads texts of procfs that were taken before, and changes the calling thread's credentials only (`credentials(7)`, `capabilities(7)`,
 //! `user_namespaces(7)`). The process must be single-threaded. Nothing here can be undone.
 
+mod id_map;
+
+pub use id_map::IdMap;
+
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -44,10 +48,6 @@ pub struct Credentials {
     pub permitted: u64,
     pub bounding: u64,
 }
-
-/// The map of a user namespace: its ids, and what they are for the reader (`user_namespaces(7)`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdMap(Vec<[u32; 3]>);
 
 /// Why an identity was not taken on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -158,37 +158,6 @@ fn sorted(groups: &[u32]) -> Vec<u32> {
     groups.sort_unstable();
     groups.dedup();
     groups
-}
-
-impl IdMap {
-    /// Reads the text of `/proc/PID/uid_map` or `gid_map`.
-    pub fn parse(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok()?;
-        let line = |line: &str| -> Option<[u32; 3]> {
-            let words: Vec<u32> = line.split_ascii_whitespace().map(|word| word.parse().ok()).collect::<Option<_>>()?;
-            words.try_into().ok()
-        };
-        text.lines().map(line).collect::<Option<_>>().map(Self)
-    }
-
-    /// What the reader's id is inside.
-    pub fn inside(&self, outside: u32) -> Option<u32> {
-        self.0.iter().find_map(|[inside, first, count]| shift(outside, *first, *inside, *count))
-    }
-
-    /// What an id inside is for the reader.
-    pub fn outside(&self, inside: u32) -> Option<u32> {
-        self.0.iter().find_map(|[first, outside, count]| shift(inside, *first, *outside, *count))
-    }
-
-    fn is_whole(&self) -> bool {
-        self.0 == [[0, 0, u32::MAX]]
-    }
-}
-
-fn shift(id: u32, from: u32, to: u32, count: u32) -> Option<u32> {
-    let distance = id.checked_sub(from)?;
-    if distance < count { to.checked_add(distance) } else { None }
 }
 
 /// A group id that no account of a host has: below the last ones, which the kernel and tools take as errors.
