@@ -18,7 +18,10 @@ use crate::snapshot::{Fact, Reason};
 /// Looks at the store of this context. `nix` are its settings, of which the `store` setting matters.
 pub fn observe(target: &Target<'_>, nix: &Nix) -> Store {
     let setting = chosen::setting(target, nix);
-    let paths = places::Paths::of(target, reference(&setting.value).as_ref());
+    let paths = match places::Paths::of(target, reference(&setting.value).as_ref()) {
+        Ok(paths) => paths,
+        Err(reason) => return nowhere(target, &setting, &reason),
+    };
     let mounts = places::Mounts::read(target);
     let place = |path: &str| places::look(target, &mounts, path);
     let mut store = Store {
@@ -35,6 +38,26 @@ pub fn observe(target: &Target<'_>, nix: &Nix) -> Store {
     store.used = used(target, &store.client.path);
     store.chosen = chosen::observe(target, &setting, &store);
     store.daemon = daemon::observe(target, &paths.socket);
+    store
+}
+
+/// A store of which it is not known where it is.
+fn nowhere(target: &Target<'_>, setting: &chosen::StoreSetting, reason: &Reason) -> Store {
+    let place = || places::unknown(reason);
+    let mut store = Store {
+        dir: place(),
+        state: place(),
+        db: place(),
+        gcroots: place(),
+        profiles: place(),
+        socket: place(),
+        database: database::unobserved(reason),
+        daemon: daemon::unobserved(reason),
+        client: client::observe(target),
+        ..Store::default()
+    };
+    store.used = used(target, &store.client.path);
+    store.chosen = chosen::observe(target, setting, &store);
     store
 }
 

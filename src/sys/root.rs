@@ -336,7 +336,7 @@ impl Root {
 /// Whether the handle lies on a filesystem of which the kernel makes the files up: reading one may do something or tell what is nobody's
 /// but root's. One that can't be told counts as such.
 fn is_kernel_filesystem(handle: BorrowedFd<'_>) -> bool {
-    rustix::fs::fstatfs(handle).map_or(true, |stat| is_kernel_kind(i64::from(stat.f_type)))
+    rustix::fs::fstatfs(handle).map_or(true, |stat| is_kernel_kind(stat.f_type))
 }
 
 /// By `f_type` (`statfs(2)`; `include/uapi/linux/magic.h`).

@@ -33,7 +33,7 @@ pub(super) fn observe(target: &Target<'_>) -> Credentials {
     let uid_map = map(target, "uid_map", &target.process.uid_map);
     let gid_map = map(target, "gid_map", &target.process.gid_map);
     if !target.live {
-        return taken_on(&uid_map, &gid_map);
+        return taken_on(&uid_map, &gid_map, nested(target).as_ref());
     }
     let status =
         fact(target.process.status.as_ref().map_err(Clone::clone)).and_then(|text| match status::parse(text) {
@@ -41,7 +41,7 @@ pub(super) fn observe(target: &Target<'_>) -> Credentials {
             Err(error) => Fact::Unobserved(malformed(target, "status", &error.to_string())),
         });
     match status {
-        Fact::Present(status) => of_process(&status, &uid_map, &gid_map),
+        Fact::Present(status) => of_process(&status, &uid_map, &gid_map, nested(target).as_ref()),
         // procfs without the process's status: it ended.
         Fact::Absent => unobserved(&Reason::Vanished),
         Fact::Unobserved(reason) => unobserved(&reason),
@@ -67,7 +67,36 @@ fn malformed(target: &Target<'_>, name: &str, detail: &str) -> Reason {
     Reason::Malformed { path: format!("/proc/{}/{name}", target.process.pid), line: None, detail: detail.to_owned() }
 }
 
-fn of_process(status: &Status, uid_map: &Fact<Vec<IdMapLine>>, gid_map: &Fact<Vec<IdMapLine>>) -> Credentials {
+/// Why ids outside of the process's user namespace are not those of the host. A member of the namespace reads its maps in terms of the
+/// parent's (`user_namespaces(7)`), which is the host's own only for the initial one; its inode never changes (`PROC_USER_INIT_INO`).
+fn nested(target: &Target<'_>) -> Option<Reason> {
+    const INITIAL: u64 = 4_026_531_837;
+    // A kernel without user namespaces has no such link, and one namespace.
+    let (_, number) = target.process.namespaces.iter().find(|(name, _)| *name == "user")?;
+    match number {
+        Ok(number) if number.inode == INITIAL => None,
+        Ok(_) => {
+            let what = "the user namespace around this one, which may itself be inside another".to_owned();
+            Some(Reason::NotEmulated { what })
+        }
+        Err(error) => Some(crate::probe::reason(error.clone())),
+    }
+}
+
+/// An id of the host's, unless it was read as a member of a namespace inside of the host's.
+fn of_host(found: Fact<u32>, side: Side, nested: Option<&Reason>) -> Fact<u32> {
+    match (side, nested) {
+        (Side::Inside, Some(reason)) => Fact::Unobserved(reason.clone()),
+        _ => found,
+    }
+}
+
+fn of_process(
+    status: &Status,
+    uid_map: &Fact<Vec<IdMapLine>>,
+    gid_map: &Fact<Vec<IdMapLine>>,
+    nested: Option<&Reason>,
+) -> Credentials {
     let [_, euid, ..] = status.uids;
     let [_, egid, ..] = status.gids;
     let side = side(uid_map, euid, rustix::process::geteuid().as_raw());
@@ -87,8 +116,8 @@ fn of_process(status: &Status, uid_map: &Fact<Vec<IdMapLine>>, gid_map: &Fact<Ve
         uid,
         gid,
         groups: groups.map(sorted),
-        host_uid,
-        host_gid,
+        host_uid: of_host(host_uid, side, nested),
+        host_gid: of_host(host_gid, side, nested),
         umask: status.umask.map(|mask| format!("{mask:04o}")).into(),
         capabilities: capabilities::of_status(status),
         no_new_privs: status.no_new_privs.into(),
@@ -129,7 +158,7 @@ fn translate(map: &Fact<Vec<IdMapLine>>, shown: u32, side: Side) -> (Fact<u32>, 
 }
 
 /// What the kernel says of the identity that was taken on, in the namespaces of the process whose maps these are.
-fn taken_on(uid_map: &Fact<Vec<IdMapLine>>, gid_map: &Fact<Vec<IdMapLine>>) -> Credentials {
+fn taken_on(uid_map: &Fact<Vec<IdMapLine>>, gid_map: &Fact<Vec<IdMapLine>>, nested: Option<&Reason>) -> Credentials {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let no_process = || Reason::NoProcess;
     Credentials {
@@ -142,8 +171,8 @@ fn taken_on(uid_map: &Fact<Vec<IdMapLine>>, gid_map: &Fact<Vec<IdMapLine>>) -> C
                 errno: crate::sys::root::errno_name(errno),
             }),
         },
-        host_uid: translate(uid_map, uid, Side::Inside).1,
-        host_gid: translate(gid_map, gid, Side::Inside).1,
+        host_uid: of_host(translate(uid_map, uid, Side::Inside).1, Side::Inside, nested),
+        host_gid: of_host(translate(gid_map, gid, Side::Inside).1, Side::Inside, nested),
         umask: Fact::Unobserved(no_process()),
         capabilities: capabilities::own(),
         no_new_privs: Fact::Unobserved(no_process()),

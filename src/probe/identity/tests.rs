@@ -7,7 +7,7 @@ use crate::probe::environment::Environment;
 use crate::probe::{Target, Wishes};
 use crate::snapshot::facts::Identity;
 use crate::snapshot::{Fact, Reason};
-use crate::sys::process::{ProcessDirectory, ProcessTexts};
+use crate::sys::process::{NamespaceNumber, ProcessDirectory, ProcessTexts};
 use crate::sys::{LookError, Root};
 
 const STATUS: &str = "Name:\tjob\nUmask:\t0027\nState:\tS (sleeping)\nPid:\t42\nPPid:\t1\nUid:\t101000\t101000\t101000\t101000\nGid:\t101000\t101000\t101000\t101000\nGroups:\t100999 100100 \nNSpid:\t42\t1\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000001\nCapEff:\t0000000000000001\nCapBnd:\t00000000a80425fb\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n";
@@ -207,4 +207,19 @@ fn a_real_process_in_a_user_namespace_is_root_inside_and_its_owner_outside() {
     assert_eq!(found.process.replaced, Fact::Present(false));
     assert!(found.capabilities.effective.present().expect("present").contains(&"cap_sys_admin".to_owned()));
     assert!(found.namespaces.user.present().is_some());
+}
+
+#[test]
+fn a_member_of_a_nested_user_namespace_is_not_told_ids_of_the_host() {
+    let mut world = World::new(&[PASSWD]);
+    world.live = false;
+    world.process.uid_map = Ok(b"0 0 4294967295\n".to_vec());
+    world.process.gid_map = Ok(b"0 0 4294967295\n".to_vec());
+    let own = rustix::process::geteuid().as_raw();
+    let mut host_uid = |inode| {
+        world.process.namespaces = vec![("user", Ok(NamespaceNumber { device: 4, inode }))];
+        world.observe().host_uid
+    };
+    assert_eq!(host_uid(4_026_531_837), Fact::Present(own));
+    assert!(matches!(host_uid(4_026_532_000), Fact::Unobserved(Reason::NotEmulated { .. })));
 }

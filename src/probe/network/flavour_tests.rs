@@ -17,6 +17,7 @@ fn sources(hosts: &str, line: &str) -> Sources {
         services: Fact::Present(services),
         own_name: Fact::Present("builder".into()),
         flavours: BTreeSet::new(),
+        more_flavours: None,
         nscd: Fact::Present(false),
         missing_modules: BTreeSet::new(),
         machines: Fact::Present(Vec::new()),

@@ -50,7 +50,7 @@ pub fn resolve(sources: &Sources, joined: &Fact<()>, offline: bool, named: &[Nam
         let Answer { v4, v6, source } = look_up(sources, flavour, &name, &mut || step.clone());
         ResolvedName { name, flavour: flavour.word().to_owned(), v4, v6, source }
     });
-    List { items: items.collect(), more }
+    List { items: items.collect(), more: more.or_else(|| sources.more_flavours.clone()) }
 }
 
 fn names(sources: &Sources, named: &[NamedEndpoint]) -> (BTreeSet<String>, Option<Reason>) {

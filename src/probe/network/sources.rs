@@ -61,6 +61,8 @@ pub struct Sources {
     pub own_name: Fact<String>,
     /// The flavours that programs here use.
     pub flavours: BTreeSet<Flavour>,
+    /// Why there may be another one.
+    pub more_flavours: Option<Reason>,
     /// Whether a socket of nscd is there, which glibc asks before anything else.
     pub nscd: Fact<bool>,
     /// Modules that no directory holds, so that glibc skips them.
@@ -94,6 +96,7 @@ impl Sources {
             Fact::Unobserved(reason) => Fact::Unobserved(reason),
         };
         let missing_modules = services.present().map(|services| missing(root, services)).unwrap_or_default();
+        let (flavours, more_flavours) = flavours(root, named);
         let variable = |name: &str| target.variable(name).present().map(|value| (*value).to_owned());
         Self {
             hosts: fact(root.read("/etc/hosts", HOSTS_CAP)).map(Hosts::new),
@@ -104,7 +107,8 @@ impl Sources {
             },
             resolv_conf: fact(root.read("/etc/resolv.conf", CONF_CAP)).map(|text| resolv_conf::parse(&text)),
             own_name: fact(root.read("/etc/hostname", CONF_CAP)).and_then(|text| own_name(&text).into()),
-            flavours: flavours(root, named),
+            flavours,
+            more_flavours,
             nscd: socket(root, &["/var/run/nscd/socket", "/run/nscd/socket"]),
             machines: match fact(root.list("/run/systemd/machines", LIST_CAP)) {
                 Fact::Present((names, false)) => Fact::Present(names),
@@ -175,27 +179,38 @@ fn own_name(text: &[u8]) -> Option<String> {
     is_name.then(|| line.to_ascii_lowercase())
 }
 
-fn flavours(root: &Root, named: &[NamedEndpoint]) -> BTreeSet<Flavour> {
+/// The flavours that are here and, where a place could not be looked at, why there may be another one.
+fn flavours(root: &Root, named: &[NamedEndpoint]) -> (BTreeSet<Flavour>, Option<Reason>) {
     let mut found = BTreeSet::new();
-    let has_file = |directory: &str, start: &str| {
-        root.list(directory, LIST_CAP).is_ok_and(|(names, _)| names.iter().any(|name| name.starts_with(start)))
+    let mut more = None;
+    let mut note = |looked: Fact<bool>| {
+        let holds = looked == Fact::Present(true);
+        more = more.take().or(looked.reason().cloned());
+        holds
     };
-    let store = root.look("/nix/store").is_ok_and(|seen| seen.kind == Kind::Directory);
+    let store = note(fact(root.look("/nix/store")).map(|seen| seen.kind == Kind::Directory));
     // Programs of a Nix store bring their own glibc.
-    if store
-        || LIBRARY_DIRECTORIES
-            .iter()
-            .any(|directory| has_file(directory, "ld-linux") || has_file(directory, "libc.so.6"))
-    {
+    let glibc = |directory: &&str| has_file(root, directory, &["ld-linux", "libc.so.6"]);
+    if store || LIBRARY_DIRECTORIES.iter().map(glibc).any(&mut note) {
         found.insert(Flavour::Glibc);
     }
-    if has_file("/lib", "ld-musl-") {
+    if note(has_file(root, "/lib", &["ld-musl-"])) {
         found.insert(Flavour::Musl);
     }
     if store || named.iter().any(|endpoint| is_nix(&endpoint.named_by)) {
         found.insert(Flavour::Nix);
     }
-    found
+    (found, more)
+}
+
+/// Whether a directory has a file whose name starts like this.
+fn has_file(root: &Root, directory: &str, starts: &[&str]) -> Fact<bool> {
+    fact(root.list(directory, LIST_CAP)).and_then(|(names, more)| {
+        match names.iter().any(|name| starts.iter().any(|start| name.starts_with(start))) {
+            false if more => Fact::Unobserved(Reason::Truncated { at: LIST_CAP as u64, what: directory.to_owned() }),
+            has => Fact::Present(has),
+        }
+    })
 }
 
 /// Modules whose library is in none of the directories of the distribution's glibc. Nothing is called missing where there is no such glibc: programs of
@@ -229,4 +244,22 @@ fn socket(root: &Root, paths: &[&str]) -> Fact<bool> {
         }
     }
     Fact::Present(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Flavour, flavours};
+    use crate::sys::Root;
+
+    #[test]
+    fn a_directory_that_can_not_be_looked_into_may_hold_another_c_library() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::create_dir(directory.path().join("lib")).expect("mkdir");
+        std::fs::write(directory.path().join("lib/ld-musl-x86_64.so.1"), "").expect("write");
+        let root = Root::open(directory.path()).expect("the root");
+        let (found, more) = flavours(&root, &[]);
+        assert_eq!((found.into_iter().collect::<Vec<_>>(), more), (vec![Flavour::Musl], None));
+        std::os::unix::fs::symlink("/lib64", directory.path().join("lib64")).expect("a link to itself");
+        assert!(flavours(&root, &[]).1.is_some());
+    }
 }

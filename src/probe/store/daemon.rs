@@ -78,7 +78,7 @@ fn failed(failure: String, server: Fact<ObjectId>) -> Daemon {
     }
 }
 
-fn unobserved(reason: &Reason) -> Daemon {
+pub(super) fn unobserved(reason: &Reason) -> Daemon {
     let unobserved = || Fact::Unobserved(reason.clone());
     Daemon {
         answers: Fact::Unobserved(reason.clone()),

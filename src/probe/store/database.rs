@@ -30,6 +30,16 @@ pub(super) fn observe(target: &Target<'_>, mounts: &Mounts, state: &str) -> Data
     }
 }
 
+/// A database of which it is not known where it is.
+pub(super) fn unobserved(reason: &Reason) -> Database {
+    Database {
+        schema: Fact::Unobserved(reason.clone()),
+        journal: Fact::Unobserved(reason.clone()),
+        writable: Fact::Unobserved(reason.clone()),
+        lock_holders: Fact::Unobserved(reason.clone()),
+    }
+}
+
 fn schema(target: &Target<'_>, path: &str) -> Fact<u32> {
     fact(target.root.read(path, 64)).and_then(|text| {
         let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());

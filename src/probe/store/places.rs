@@ -1,6 +1,7 @@
 //! Places in the filesystem: what they are, on which mount they lie, and what this identity may do there.
 //!
-//! Where the environment is not observed, the places are those that hold without any variable; the path is part of the fact.
+//! A user without a process has the places that hold without any variable; where an environment is there and can't be read, not even the paths are
+//! known.
 
 use crate::formats::mountinfo::{self, MountEntry};
 use crate::formats::store_reference::{StoreKind, StoreReference};
@@ -18,8 +19,13 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// By the variables of the environment, and by what the store reference says of a local store or of a socket.
-    pub(super) fn of(target: &Target<'_>, reference: Option<&StoreReference>) -> Self {
+    /// By the variables of the environment, and by what the store reference says of a local store or of a socket. Fails where the variables
+    /// could not be read; a user without a process has none, and the defaults.
+    pub(super) fn of(target: &Target<'_>, reference: Option<&StoreReference>) -> Result<Self, Reason> {
+        const VARIABLES: [&str; 4] = ["NIX_STORE_DIR", "NIX_STORE", "NIX_STATE_DIR", "NIX_DAEMON_SOCKET_PATH"];
+        if let Some(reason) = target.unread(&VARIABLES) {
+            return Err(reason);
+        }
         let variable =
             |name| target.variable(name).present().filter(|value| !value.is_empty()).map(|v| (*v).to_owned());
         let dir = variable("NIX_STORE_DIR").or_else(|| variable("NIX_STORE"));
@@ -43,7 +49,7 @@ impl Paths {
                 socket.clone_from(authority);
             }
         }
-        Self { dir, state, socket }
+        Ok(Self { dir, state, socket })
     }
 }
 
@@ -160,6 +166,11 @@ fn missing(target: &Target<'_>, path: &str) -> Place {
         writable: Fact::Absent,
         real_read_write: Fact::Absent,
     }
+}
+
+/// A place of which not even the path is known.
+pub(super) fn unknown(reason: &Reason) -> Place {
+    Place { path: Fact::Unobserved(reason.clone()), ..unseen(reason) }
 }
 
 fn unseen(reason: &Reason) -> Place {

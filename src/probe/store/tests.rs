@@ -190,3 +190,18 @@ fn a_client_that_no_package_owns_has_no_made_up_version() {
     assert_eq!(client("PATH=/profile:/usr/bin").version, Fact::Present("2.18.1".to_owned()));
     assert!(matches!(client("PATH=/usr/bin").version, Fact::Unobserved(Reason::NotEmulated { .. })));
 }
+
+#[test]
+fn an_environment_that_could_not_be_read_leaves_open_where_the_store_is() {
+    let reason = Reason::Unreadable { path: "/proc/7/environ".to_owned(), errno: "EACCES".to_owned() };
+    let store = seen(&with_database(&header(2)), &Fact::Unobserved(reason.clone()), &Wishes::default(), &[]);
+    assert_eq!(
+        (&store.db.path, &store.db.exists),
+        (&Fact::Unobserved(reason.clone()), &Fact::Unobserved(reason.clone()))
+    );
+    assert_eq!(store.database.journal, Fact::Unobserved(reason.clone()));
+    assert_eq!(store.daemon.answers, Fact::Unobserved(reason));
+    let garbled = Fact::Present(Environment::parse(b"NIX_STATE_DIR=/\xff\0"));
+    let store = seen(&with_database(&header(2)), &garbled, &Wishes::default(), &[]);
+    assert!(matches!(store.state.path, Fact::Unobserved(Reason::Malformed { .. })));
+}
