@@ -174,6 +174,7 @@ fn of_own_or(pid: u32, directory: Option<&ProcessDirectory>) -> Result<Context, 
         boot,
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         entry: if process.is_some() { Entry::Entered } else { Entry::Native },
+        host_root: None,
         limits: Vec::new(),
     };
     let (source, environment) = match process {

@@ -154,7 +154,8 @@ fn set_context(
     if let Some(role) = &header.role {
         header.chain.push(format!("continuous integration: {role}"));
     }
-    header.process = here.header(header.kind, "", Some(process)).process;
+    let of_process = here.header(header.kind, "", Some(process));
+    (header.process, header.host_root) = (of_process.process, of_process.host_root);
     let found = here.context(header, process);
     if is_main {
         return found;
