@@ -315,7 +315,7 @@ fn scope(looking: &Looking, configuration: &Configuration) -> Scope {
         _ => Invoker { uid: own, name: None },
     };
     let users = looking.users.iter().chain(&configuration.users).cloned().collect();
-    Scope { users, invoker, docker_host: std::env::var("DOCKER_HOST").ok() }
+    Scope { users, invoker, docker_host: std::env::var("DOCKER_HOST").ok(), ..Scope::default() }
 }
 
 /// 32 bytes from the kernel's random source (`getrandom(2)`).
