@@ -40,7 +40,12 @@ impl Drop for Orphan {
 
 fn scope(users: &[&str]) -> Scope {
     let invoker = Invoker { uid: rustix::process::getuid().as_raw(), name: None };
-    Scope { users: users.iter().map(|user| (*user).to_owned()).collect(), invoker, docker_host: None }
+    Scope {
+        users: users.iter().map(|user| (*user).to_owned()).collect(),
+        invoker,
+        docker_host: None,
+        ..Scope::default()
+    }
 }
 
 fn find(users: &[&str]) -> Discovered {

@@ -179,6 +179,7 @@ fn written(context: &ExampleContext) -> Result<Snapshot, ExampleError> {
             host: context.host.clone().unwrap_or_else(|| "host".to_owned()),
             process: None,
             entry: Entry::Read,
+            host_root: None,
             limits: Vec::new(),
         },
         taken_ms: 0,

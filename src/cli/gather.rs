@@ -174,6 +174,7 @@ fn of_own_or(pid: u32, directory: Option<&ProcessDirectory>) -> Result<Context, 
         boot,
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         entry: if process.is_some() { Entry::Entered } else { Entry::Native },
+        host_root: None,
         limits: Vec::new(),
     };
     let (source, environment) = match process {
@@ -334,7 +335,7 @@ fn scope(looking: &Looking, configuration: &Configuration) -> Scope {
         _ => Invoker { uid: own, name: None },
     };
     let users = looking.users.iter().chain(&configuration.users).cloned().collect();
-    Scope { users, invoker, docker_host: std::env::var("DOCKER_HOST").ok() }
+    Scope { users, invoker, docker_host: std::env::var("DOCKER_HOST").ok(), ..Scope::default() }
 }
 
 /// 32 bytes from the kernel's random source (`getrandom(2)`).

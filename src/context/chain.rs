@@ -3,6 +3,9 @@
 //! The host, users and known services always have. A container or build has when it shares a store or a configured endpoint with one of those, mounts an
 //! engine's socket, or has a part in continuous integration. Where it could not be seen whether it shares a store, it stays on the chain: a view that is
 //! missing must not make a context disappear.
+//!
+//! What stands on the host's own root sees the host's store and files without anybody having wanted that: a unit with a private network or a
+//! sandbox around one command. Only what was given to it alone ties it: its environment, and what made its header say so.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +52,30 @@ fn reasons(snapshot: &Snapshot, core: &Core<'_>) -> Vec<String> {
     if let Some(role) = header.role.as_ref().filter(|_| header.chain.is_empty()) {
         reasons.push(format!("continuous integration: {role}"));
     }
-    for (what, place) in places(snapshot) {
+    reasons.extend(stores(snapshot, core));
+    let inherits = header.host_root == Some(true);
+    for endpoint in named(snapshot).filter(|endpoint| !inherits || !stands_in_a_file(endpoint)) {
+        let Some(key) = key(endpoint) else { continue };
+        reasons.extend(core.endpoints.get(&key).map(|name| format!("uses {key}, as {name} does")));
+    }
+    reasons.sort();
+    reasons.dedup();
+    reasons
+}
+
+/// How a store ties a container or build. Its database and socket are in another root only because somebody mounted them there; the directory
+/// alone is often mounted for the programs in it, and ties those that use Nix.
+fn stores(snapshot: &Snapshot, core: &Core<'_>) -> Vec<String> {
+    let used = &snapshot.facts.store.used;
+    if snapshot.context.host_root == Some(true) {
+        let open = used.reason().filter(|reason| leaves_open(reason));
+        return open.map(|reason| format!("whether it uses a store could not be seen: {reason}")).into_iter().collect();
+    }
+    let mut reasons = Vec::new();
+    let directory = &snapshot.facts.store.dir;
+    let unused = used.present() == Some(&false);
+    for (what, place) in places(snapshot).into_iter().filter(|(_, place)| !(unused && std::ptr::eq(*place, directory)))
+    {
         match &place.identity {
             Fact::Present(identity) => {
                 reasons.extend(core.places.get(identity).map(|name| format!("shares {what} with {name}")));
@@ -60,11 +86,6 @@ fn reasons(snapshot: &Snapshot, core: &Core<'_>) -> Vec<String> {
             Fact::Absent | Fact::Unobserved(_) => {}
         }
     }
-    for key in endpoints(snapshot) {
-        reasons.extend(core.endpoints.get(&key).map(|name| format!("uses {key}, as {name} does")));
-    }
-    reasons.sort();
-    reasons.dedup();
     reasons
 }
 
@@ -93,8 +114,16 @@ fn places(snapshot: &Snapshot) -> [(&'static str, &Place); 3] {
 /// The endpoints that a context's configuration names, in a form that is equal for equal ones. A loopback address means another machine in each
 /// network namespace; that two contexts name the same port of it is what ties them.
 fn endpoints(snapshot: &Snapshot) -> Vec<String> {
-    let list = snapshot.facts.network.endpoints.present();
-    list.into_iter().flat_map(|list| &list.items).filter_map(key).collect()
+    named(snapshot).filter_map(key).collect()
+}
+
+fn named(snapshot: &Snapshot) -> impl Iterator<Item = &Endpoint> {
+    snapshot.facts.network.endpoints.present().into_iter().flat_map(|list| &list.items)
+}
+
+/// Whether a file names it: then the origin is an absolute path with a line, and a variable's name otherwise.
+fn stands_in_a_file(endpoint: &Endpoint) -> bool {
+    endpoint.origin.starts_with('/')
 }
 
 fn key(endpoint: &Endpoint) -> Option<String> {
@@ -128,6 +157,7 @@ mod tests {
             host: "h".into(),
             process: None,
             entry: Entry::Entered,
+            host_root: None,
             limits: Vec::new(),
         };
         Snapshot { context, taken_ms: 0, took_ms: 0, version: String::new(), facts: Facts::default() }
@@ -172,6 +202,47 @@ mod tests {
         assert_eq!(on_chain(&[container.clone()])[0].len(), 1);
         container.facts.store.db.identity = Fact::Unobserved(Reason::Vanished);
         assert!(on_chain(&[container])[0].is_empty());
+    }
+
+    #[test]
+    fn what_stands_on_the_host_s_own_root_is_not_tied_by_the_host_s_store_and_files() {
+        let host = with_endpoint(with_database(snapshot(ContextKind::Host, "host"), 7), "localhost", 9000);
+        let mut sandbox =
+            with_endpoint(with_database(snapshot(ContextKind::Container, "sandbox"), 7), "localhost", 9000);
+        sandbox.context.host_root = Some(true);
+        sandbox.facts.store.used = Fact::Present(true);
+        if let Fact::Present(list) = &mut sandbox.facts.network.endpoints {
+            list.items[0].origin = "/etc/nix/nix.conf:3".into();
+        }
+        let mut own_variable = sandbox.clone();
+        if let Fact::Present(list) = &mut own_variable.facts.network.endpoints {
+            list.items[0].origin = "AWS_ENDPOINT_URL".into();
+        }
+        let mut job = sandbox.clone();
+        job.context.role = Some("job".into());
+        let mut unseen = sandbox.clone();
+        unseen.facts.store.used = Fact::Unobserved(Reason::NotEntered { why: "no right".into() });
+        let mut container = sandbox.clone();
+        container.context.host_root = Some(false);
+        let chain = on_chain(&[host, sandbox, own_variable, job, unseen, container]);
+        let lengths: Vec<usize> = chain.iter().skip(1).map(Vec::len).collect();
+        assert_eq!(lengths, [0, 1, 1, 1, 2], "{chain:?}");
+    }
+
+    #[test]
+    fn a_store_directory_mounted_for_its_programs_ties_only_those_that_use_nix() {
+        let with_directory = |mut snapshot: Snapshot, used| {
+            snapshot.facts.store.dir.identity = Fact::Present(ObjectId::new("b", 1, 9, "ext4"));
+            snapshot.facts.store.used = Fact::Present(used);
+            snapshot
+        };
+        let host = with_directory(snapshot(ContextKind::Host, "host"), true);
+        let using = with_directory(snapshot(ContextKind::Container, "using"), true);
+        let not_using = with_directory(snapshot(ContextKind::Container, "not"), false);
+        let with_the_database = with_database(not_using.clone(), 7);
+        let chain = on_chain(&[with_database(host, 7), using, not_using, with_the_database]);
+        let lengths: Vec<usize> = chain.iter().skip(1).map(Vec::len).collect();
+        assert_eq!(lengths, [1, 0, 1], "{chain:?}");
     }
 
     #[test]

@@ -92,6 +92,9 @@ pub struct Header {
     pub boot: String,
     /// The machine's name, for display.
     pub host: String,
+    /// Whether its root directory is the host's own, private mounts aside; none where nothing was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_root: Option<bool>,
     /// Which process represents it, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ObjectId>,

@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::formats::cgroup::Owner;
 use crate::formats::mountinfo::MountEntry;
 use crate::snapshot::Header;
+use crate::sys::LookError;
 use crate::sys::process::NamespaceNumber;
 
 /// Programs that prepare or hold containers and are none.
@@ -75,17 +76,22 @@ pub fn standing(here: &Here<'_>, process: &Process) -> Standing {
 }
 
 /// The processes of each unit, oldest first, and the mount table of its oldest.
-pub type Units<'a> = BTreeMap<Standing, (Vec<&'a Process>, Vec<MountEntry>)>;
+pub type Units<'a> = BTreeMap<Standing, (Vec<&'a Process>, Mounts)>;
+
+/// A mount table, or why it could not be read.
+pub type Mounts = Result<Vec<MountEntry>, LookError>;
 
 /// Gathers processes that stand apart into units; a container whose control group does not show its id is known by its mounts.
 pub fn gather(apart: BTreeMap<Standing, Vec<&Process>>) -> Units<'_> {
     let mut units = Units::new();
     for (standing, processes) in apart {
-        let mounts = processes.first().map(|first| names::mounts(first)).unwrap_or_default();
+        let mounts = processes.first().map(|first| names::mounts(first)).unwrap_or_else(|| Ok(Vec::new()));
         let standing = match standing {
-            Standing::Apart(key) => {
-                names::container_by_mounts(&mounts).map_or(Standing::Apart(key), Standing::Container)
-            }
+            Standing::Apart(key) => mounts
+                .as_deref()
+                .ok()
+                .and_then(names::container_by_mounts)
+                .map_or(Standing::Apart(key), Standing::Container),
             other => other,
         };
         let (members, _) = units.entry(standing).or_insert_with(|| (Vec::new(), mounts));
@@ -107,11 +113,17 @@ fn unit(
     here: &Here<'_>,
     standing: &Standing,
     processes: &[&Process],
-    mounts: &[MountEntry],
+    mounts: &Mounts,
     names: &Names<'_>,
 ) -> Vec<Result<Context, Box<Refused>>> {
     let Some(oldest) = processes.first() else { return Vec::new() };
+    let unseen = mounts.as_ref().err().filter(|error| !procfs::has_ended(error));
+    let mounts = mounts.as_deref().unwrap_or_default();
     let mut header = names::unit_header(here, standing, oldest, mounts, names);
+    // It stays on the chain: a table that nobody could read may show an engine's socket.
+    header.chain.extend(
+        unseen.map(|error| format!("whether it mounts the container engine's socket could not be seen: {error}")),
+    );
     if let Some(socket) = names::engine_socket(mounts) {
         header.chain.push(format!("mounts the container engine's socket at {socket}"));
     }
@@ -146,15 +158,17 @@ fn set_context(
     members: &[&Process],
     is_main: bool,
 ) -> Result<Context, Box<Refused>> {
-    let job = members.iter().rev().find(|process| procfs::has_ci_variables(process.pid));
-    let Some(process) = job.or(members.first()) else { unreachable!("a set has a member") };
+    let (job, unseen) = procfs::job(members);
+    header.limits.extend(unseen.map(|error| format!("whether it is a job could not be seen: {error}")));
+    let Some(process) = job.or(members.first().copied()) else { unreachable!("a set has a member") };
     if job.is_some() && header.role.is_none() {
         header.role = Some("job".to_owned());
     }
     if let Some(role) = &header.role {
         header.chain.push(format!("continuous integration: {role}"));
     }
-    header.process = here.header(header.kind, "", Some(process)).process;
+    let of_process = here.header(header.kind, "", Some(process));
+    (header.process, header.host_root) = (of_process.process, of_process.host_root);
     let found = here.context(header, process);
     if is_main {
         return found;
@@ -182,6 +196,7 @@ mod tests {
     use crate::context::discover::here::Here;
     use crate::context::discover::procfs::{Place, Process};
     use crate::formats::cgroup::Owner;
+    use crate::sys::LookError;
     use crate::sys::process::{NAMESPACES, NamespaceNumber};
     use std::collections::BTreeMap;
 
@@ -227,6 +242,23 @@ mod tests {
         main.owner = Some(Owner::Unit("cache.service".into()));
         assert_eq!(found(std::slice::from_ref(&main), &[("cache.service", main.start_ticks)]), ["service:cache"]);
         assert_eq!(found(&[main], &[("cache.service", 1)]), ["container:cache-2"]);
+    }
+
+    #[test]
+    fn a_mount_table_that_cannot_be_read_keeps_its_unit_on_the_chain() {
+        let own = at(process(1, 0, "/usr/bin/parallax", &["parallax"]), &[], 2);
+        let place = own.place.clone().expect("a place");
+        let here = Here { own: &own, place: &place, boot: "b".into(), host: "h".into() };
+        let member = at(process(PID, 1, "/bin/sleep", &[]), &["net", "mnt"], 9);
+        let (engines, units, none, parents) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let names = Names { engines: &engines, units: &units, builders: &[], services: &none, parents: &parents };
+        let refused = LookError::Refused { path: "/proc/1/mountinfo".into(), errno: "EACCES".into() };
+        let chain_with = |mounts| {
+            let unit = (Standing::Machine("m".into()), (vec![&member], mounts));
+            let one = contexts(&here, &BTreeMap::from([unit]), &names).remove(0);
+            one.map_or_else(|refused| refused.header.chain, |context| context.header.chain).len()
+        };
+        assert_eq!((chain_with(Err(refused)), chain_with(Ok(Vec::new()))), (1, 0));
     }
 
     #[test]

@@ -158,7 +158,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_that_is_not_there_is_no_source_and_no_note() {
-        assert!(ask(&["/nonexistent/docker.sock".into()]).await.notes.is_empty());
+    async fn a_host_without_an_engine_s_socket_is_told_so_in_one_note() {
+        let notes = ask(&["/nonexistent/docker.sock".into()]).await.notes;
+        assert_eq!(notes, ["no container engine: there is no /nonexistent/docker.sock"]);
     }
 }

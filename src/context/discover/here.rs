@@ -63,6 +63,7 @@ impl<'a> Here<'a> {
             host: self.host.clone(),
             process: process.map(|process| ObjectId::process(&self.boot, process.pid, process.start_ticks)),
             entry: Entry::Entered,
+            host_root: process.and_then(|process| Some(process.place.as_ref().ok()?.root == self.place.root)),
             limits: Vec::new(),
         }
     }

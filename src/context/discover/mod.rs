@@ -13,6 +13,7 @@ mod names;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{Context, EnvironmentSource};
 use crate::formats::cgroup::Owner;
@@ -25,7 +26,7 @@ use services::Instance;
 use users::Accounts;
 
 /// What to look for, beside what every host has.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     /// Users that the configuration names.
     pub users: Vec<String>,
@@ -33,6 +34,14 @@ pub struct Scope {
     pub invoker: Invoker,
     /// The invoker's `DOCKER_HOST`, where it is set; only `unix://` is asked.
     pub docker_host: Option<String>,
+    /// How long reading the processes may take, 5 s by default.
+    pub deadline: Duration,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self { users: Vec::new(), invoker: Invoker::default(), docker_host: None, deadline: Duration::from_secs(5) }
+    }
 }
 
 /// Who called parallax: `SUDO_UID` and `SUDO_USER` behind sudo, else our own real uid.
@@ -66,7 +75,7 @@ pub struct Refused {
 /// Finds the contexts of this host.
 pub async fn discover(scope: &Scope) -> Discovered {
     let mut found = Discovered::default();
-    let processes = match procfs::read() {
+    let processes = match procfs::read(scope.deadline).await {
         Ok(processes) => processes,
         Err(error) => {
             found.notes.push(format!("no context was found, for procfs could not be read: {error}"));
@@ -83,10 +92,21 @@ pub async fn discover(scope: &Scope) -> Discovered {
     let engines = docker::ask(&sockets(scope)).await;
     found.notes.extend(engines.notes);
     found.notes.extend(hidden_note(&processes));
+    found.notes.extend(processes.stuck.map(|pid| {
+        let seconds = scope.deadline.as_secs();
+        format!("processes could not be read within {seconds} s (stuck at pid {pid}), so contexts may be missing")
+    }));
     let accounts = Accounts::read(&mut found.notes);
     found.contexts.push(host(&here));
     let sorted = sort(&here, &processes.others, &processes.parents);
     found.notes.extend(unreadable_note(&sorted.unreadable));
+    if processes.stuck.is_none() && processes.hidden.is_empty() {
+        found.notes.extend(
+            crate::sys::process::text_at("/proc/net/unix")
+                .ok()
+                .and_then(|sockets| idle_daemon_note(&sorted.services, &String::from_utf8_lossy(&sockets))),
+        );
+    }
     let service_users = service_users(&sorted.services, &accounts);
     let of_users =
         users::contexts(&here, scope, &accounts, &sorted.host, &processes.parents, &service_users, &mut found.notes);
@@ -216,6 +236,20 @@ fn unreadable_note(unreadable: &[&Process]) -> Option<String> {
     Some(format!("{which} could not be looked into, so contexts may be missing: pid {} ({error})", first.pid))
 }
 
+/// A daemon that its socket unit would start: somebody listens for it, and it does not run. `sockets` is `/proc/net/unix` (`proc_pid_net(5)`).
+fn idle_daemon_note(services: &[Instance<'_>], sockets: &str) -> Option<String> {
+    let name = "nix-daemon";
+    let row = services::catalogue().iter().find(|row| row.name == name)?;
+    let is_listening = |line: &str| {
+        // The flags are the fourth column; __SO_ACCEPTCON is the only one that is shown.
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        columns.get(3) == Some(&"00010000")
+            && columns.get(7).is_some_and(|path| row.sockets.iter().any(|known| known == path))
+    };
+    let idle = !services.iter().any(|one| one.service.name == name) && sockets.lines().any(is_listening);
+    idle.then(|| format!("{name} is started by its socket and does not run now: nothing was compared with it"))
+}
+
 fn service_users(services: &[Instance<'_>], accounts: &Accounts) -> Vec<String> {
     let running = services.iter().filter_map(|instance| accounts.name_of(instance.process.status.uids[1]));
     running.map(str::to_owned).chain(services.iter().flat_map(Instance::users)).collect()
@@ -263,5 +297,20 @@ fn make_unique(found: &mut Discovered) {
             header.id = format!("{base}~{number}");
             header.name.clone_from(&header.id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{idle_daemon_note, services};
+
+    #[test]
+    fn a_daemon_that_only_its_socket_waits_for_is_told_and_a_running_one_is_not() {
+        let line = "0000: 00000002 00000000 00010000 0001 01 123 /nix/var/nix/daemon-socket/socket\n";
+        let daemon = super::procfs::tests::process(10, 1, "/usr/bin/nix", &["nix-daemon"]);
+        let running = services::instances(&[&daemon], &std::collections::BTreeMap::new());
+        assert!(idle_daemon_note(&[], line).is_some_and(|note| note.contains("started by its socket")));
+        assert_eq!(idle_daemon_note(&running, line), None);
+        assert_eq!(idle_daemon_note(&[], &line.replace("00010000", "00000000")), None);
     }
 }

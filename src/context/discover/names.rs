@@ -12,6 +12,7 @@ use super::services::base_name;
 use crate::formats::cgroup::{Owner, is_container_id};
 use crate::formats::mountinfo::{self, MountEntry};
 use crate::snapshot::{ContextKind, Header};
+use crate::sys::LookError;
 use crate::sys::process::ProcessDirectory;
 
 /// What the units are named by.
@@ -99,10 +100,10 @@ pub fn engine_socket(mounts: &[MountEntry]) -> Option<&str> {
 }
 
 /// The mount table of a process.
-pub fn mounts(process: &Process) -> Vec<MountEntry> {
-    // A table that cannot be read leaves the unit with the name of its namespaces; the reason shows when it is entered.
-    let text = ProcessDirectory::open(process.pid).and_then(|directory| directory.text("mountinfo"));
-    text.ok().and_then(|text| mountinfo::parse(&text).ok()).unwrap_or_default()
+pub fn mounts(process: &Process) -> Result<Vec<MountEntry>, LookError> {
+    let text = ProcessDirectory::open(process.pid)?.text("mountinfo")?;
+    let path = || format!("/proc/{}/mountinfo", process.pid);
+    mountinfo::parse(&text).map_err(|_| LookError::Refused { path: path(), errno: "EINVAL".into() })
 }
 
 /// A name as it can stand in an id: what a process calls itself is its own choice.

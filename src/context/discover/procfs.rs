@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use zeroize::Zeroize;
 
@@ -18,6 +19,8 @@ use crate::sys::process::{NAMESPACES, NamespaceNumber, ProcessDirectory};
 /// How many words of a command line are kept, and how long each may be. They are held in memory and never shown: arguments may hold secrets.
 const WORDS: usize = 16;
 const WORD_LENGTH: usize = 256;
+/// 200 ms in clock ticks: the kernel shows them to userland in hundredths of a second (USER_HZ).
+const TICKS_TO_LAST: u64 = 20;
 
 /// One process.
 pub struct Process {
@@ -67,19 +70,28 @@ pub struct Processes {
     pub parents: BTreeMap<u32, u32>,
     /// Why some could not be read at all, one reason per process.
     pub hidden: Vec<LookError>,
+    /// Where reading got stuck; processes after it are missing.
+    pub stuck: Option<u32>,
 }
 
-/// Reads them all. Fails only when our own process cannot be read: then procfs is not there.
-pub fn read() -> Result<Processes, LookError> {
+/// What the reading thread tells.
+enum Step {
+    Begun(u32),
+    Read(u32, Result<Option<Process>, LookError>),
+}
+
+/// Reads them all, for no longer than `patience`. Fails only when our own process cannot be read: then procfs is not there.
+pub async fn read(patience: Duration) -> Result<Processes, LookError> {
     let own_pid = std::process::id();
     let own = process(own_pid)?.ok_or(LookError::NotFound { path: "/proc/self".into() })?;
     let entries = std::fs::read_dir("/proc")
         .map_err(|error| LookError::Refused { path: "/proc".into(), errno: error.kind().to_string() })?;
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let (read, stuck) = read_each(pids, process, patience).await;
     let mut parents = BTreeMap::new();
     let (mut others, mut hidden) = (Vec::new(), Vec::new());
-    for pid in pids {
-        match process(pid) {
+    for (pid, result) in read {
+        match result {
             Ok(Some(process)) => {
                 parents.insert(pid, process.status.parent);
                 others.push(process);
@@ -91,11 +103,39 @@ pub fn read() -> Result<Processes, LookError> {
     let ours = |process: &Process| process.pid == own_pid || ancestors(process.pid, &parents).any(|pid| pid == own_pid);
     others.retain(|process| !ours(process) && !is_looking(process));
     others.sort_by_key(|process| (process.start_ticks, process.pid));
-    Ok(Processes { own, others, parents, hidden })
+    Ok(Processes { own, others, parents, hidden, stuck })
+}
+
+/// What was read within the time, and the pid that it got stuck at. `cmdline` and `environ` take the lock of the process's memory
+/// (`fs/proc/base.c`), and its holder can wait for a dead filesystem for ever. The thread that waits for it is left behind: the wait is
+/// killable, so it ends with us. Processes after the stuck one are not read.
+async fn read_each(
+    pids: Vec<u32>,
+    look: impl Fn(u32) -> Result<Option<Process>, LookError> + Send + 'static,
+    patience: Duration,
+) -> (Vec<(u32, Result<Option<Process>, LookError>)>, Option<u32>) {
+    let until = tokio::time::Instant::now() + patience;
+    let (sender, mut steps) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for pid in pids {
+            if sender.send(Step::Begun(pid)).is_err() || sender.send(Step::Read(pid, look(pid))).is_err() {
+                return;
+            }
+        }
+    });
+    let (mut read, mut at) = (Vec::new(), 0);
+    loop {
+        match tokio::time::timeout_at(until, steps.recv()).await {
+            Ok(Some(Step::Begun(pid))) => at = pid,
+            Ok(Some(Step::Read(pid, result))) => read.push((pid, result)),
+            Ok(None) => return (read, None),
+            Err(_) => return (read, Some(at)),
+        }
+    }
 }
 
 /// Whether this is how procfs speaks of a process that ended while it was read.
-fn has_ended(error: &LookError) -> bool {
+pub fn has_ended(error: &LookError) -> bool {
     match error {
         LookError::NotFound { .. } => true,
         LookError::Refused { errno, .. } => errno == "ESRCH",
@@ -119,17 +159,56 @@ pub fn ancestors(pid: u32, parents: &BTreeMap<u32, u32>) -> impl Iterator<Item =
         .take(parents.len())
 }
 
+/// The youngest of these processes, given oldest first, that has the variables of a job, and why one could not be asked where none has. One that
+/// began less than 200 ms ago is likely to end before it is looked at, and gives way to an older one.
+pub fn job<'a>(members: &[&'a Process]) -> (Option<&'a Process>, Option<LookError>) {
+    youngest_lasting(members, ticks_since_boot(), |process| has_ci_variables(process.pid))
+}
+
+fn youngest_lasting<'a>(
+    members: &[&'a Process],
+    now: Option<u64>,
+    is_job: impl Fn(&Process) -> Result<bool, LookError>,
+) -> (Option<&'a Process>, Option<LookError>) {
+    let lasts = |process: &Process| now.is_none_or(|now| now.saturating_sub(process.start_ticks) >= TICKS_TO_LAST);
+    let (mut brief, mut unseen) = (None, None);
+    for process in members.iter().rev() {
+        match is_job(process) {
+            Ok(true) if lasts(process) => return (Some(process), None),
+            Ok(true) => brief = brief.or(Some(*process)),
+            Ok(false) => {}
+            Err(error) if has_ended(&error) => {}
+            Err(error) => unseen = unseen.or(Some(error)),
+        }
+    }
+    (brief, if brief.is_some() { None } else { unseen })
+}
+
+/// The time since boot, in the unit of `start_ticks`; none where it is unknown, and then nothing counts as brief.
+fn ticks_since_boot() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    let (seconds, rest) = text.split_once('.')?;
+    let hundredths: u64 = rest.get(..2)?.parse().ok()?;
+    Some(seconds.parse::<u64>().ok()? * 100 + hundredths)
+}
+
 /// Whether one of the variables that GitLab Runner gives to every job is in the environment that the process was started with.
-/// Nothing of it is kept.
-pub fn has_ci_variables(pid: u32) -> bool {
-    let Ok(mut environ) = ProcessDirectory::open(pid).and_then(|directory| directory.text("environ")) else {
-        return false;
-    };
-    let found = environ
-        .split(|byte| *byte == 0)
-        .any(|entry| entry.starts_with(b"CI_JOB_ID=") || entry.starts_with(b"GITLAB_CI="));
-    environ.zeroize();
-    found
+/// Nothing of it is kept. Asked on a thread of its own, which is left behind after a second, for the reason given at `read_each`.
+fn has_ci_variables(pid: u32) -> Result<bool, LookError> {
+    let (sender, answer) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let answer = ProcessDirectory::open(pid).and_then(|directory| directory.text("environ")).map(|mut environ| {
+            let found = environ
+                .split(|byte| *byte == 0)
+                .any(|entry| entry.starts_with(b"CI_JOB_ID=") || entry.starts_with(b"GITLAB_CI="));
+            environ.zeroize();
+            found
+        });
+        // Nobody waits any more where this fails.
+        let _ = sender.send(answer);
+    });
+    let late = |_| LookError::Refused { path: format!("/proc/{pid}/environ"), errno: "ETIMEDOUT".into() };
+    answer.recv_timeout(Duration::from_secs(1)).map_err(late)?
 }
 
 /// None for a kernel thread and for one that has ended.
@@ -178,7 +257,7 @@ fn words(mut command_line: Vec<u8>) -> Vec<String> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::{Process, ancestors};
+    use super::{Process, ancestors, read_each, youngest_lasting};
     use crate::formats::status::Status;
     use crate::sys::LookError;
     use std::collections::BTreeMap;
@@ -218,5 +297,37 @@ pub(super) mod tests {
         let ring = BTreeMap::from([(1, 2), (2, 3), (3, 1)]);
         assert!(ancestors(1, &ring).count() <= 3);
         assert_eq!(ancestors(5, &BTreeMap::from([(5, 4), (4, 1), (1, 0)])).collect::<Vec<_>>(), [4, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_cannot_be_read_in_time_is_named_and_those_before_it_are_kept() {
+        let look = |pid| {
+            if pid == 2 {
+                std::thread::sleep(std::time::Duration::from_secs(30));
+            }
+            Ok(Some(process(pid, 1, "/bin/sleep", &[])))
+        };
+        let begun = std::time::Instant::now();
+        let (read, stuck) = read_each(vec![1, 2, 3], look, std::time::Duration::from_millis(200)).await;
+        assert_eq!((read.len(), stuck), (1, Some(2)));
+        assert!(begun.elapsed().as_secs() < 10);
+    }
+
+    #[test]
+    fn a_job_s_process_that_has_just_begun_gives_way_to_an_older_one() {
+        let [shell, child] = [process(10, 1, "/bin/sh", &[]), process(90, 10, "/bin/true", &[])];
+        let pid = |members: &[&Process], now| youngest_lasting(members, Some(now), |_| Ok(true)).0.map(|one| one.pid);
+        assert_eq!(pid(&[&shell, &child], 100), Some(10));
+        assert_eq!(pid(&[&shell, &child], 200), Some(90));
+        assert_eq!(pid(&[&child], 100), Some(90));
+    }
+
+    #[test]
+    fn an_environment_that_could_not_be_read_is_told_and_that_of_an_ended_process_is_not() {
+        let one = process(10, 1, "/bin/sh", &[]);
+        let refused = || LookError::Refused { path: "/proc/10/environ".into(), errno: "EACCES".into() };
+        assert!(youngest_lasting(&[&one], None, |_| Err(refused())).1.is_some());
+        let ended = || LookError::NotFound { path: "/proc/10/environ".into() };
+        assert!(youngest_lasting(&[&one], None, |_| Err(ended())).1.is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Which processes are known services: rows of `services.toml`, held against command lines and units.
+//! Which processes are known services: rows of `services.toml`, held against units, users, executables and command lines.
 //!
 //! Only processes with the host's own root, users and pids come here; a daemon inside a container belongs to the container. A service's own forks, such as
 //! the one that nix-daemon makes for each connection, are part of the instance that they descend from.
@@ -24,6 +24,9 @@ pub struct KnownService {
     /// Options of its command line that name the user it works as.
     #[serde(default)]
     pub user_options: Vec<String>,
+    /// Whether it is often run by another user than root outside of its unit.
+    #[serde(default)]
+    pub any_user: bool,
     /// Variables that it reads.
     pub environment: Vec<String>,
     /// Its configuration files.
@@ -100,16 +103,21 @@ fn instances_of<'a>(
     instances
 }
 
+/// Whether a process is this service. Every user chooses the words of their own processes (`execve(2)`), so outside of the service's unit words speak
+/// for root alone; of another user's process the executable has to have the name, and only where the service is run so.
 fn matches(service: &KnownService, process: &Process) -> bool {
     let first = process.words.first().map(|word| base_name(word)).unwrap_or_default();
     let executable = process.executable.as_deref().map(base_name).unwrap_or_default();
     let in_unit = in_unit(service, process);
+    // Real, effective and saved: a set-user-id program has the words that its caller gave it.
+    let is_root = process.status.uids.iter().take(3).all(|uid| *uid == 0);
     service.commands.iter().any(|command| {
         let mut words = command.split(' ');
         let name = words.next().unwrap_or_default();
         let follows =
             || words.eq(process.words.iter().skip(1).map(String::as_str).take(command.split(' ').count() - 1));
-        (name == first || name == executable) && (in_unit || follows())
+        let named = name == executable || name == first && (in_unit || is_root);
+        named && (in_unit || (is_root || service.any_user) && follows())
     })
 }
 
@@ -126,7 +134,7 @@ pub fn base_name(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::super::procfs::tests::process;
-    use super::{Process, catalogue, instances};
+    use super::{Owner, Process, catalogue, instances};
     use std::collections::BTreeMap;
 
     fn found(processes: &[Process]) -> Vec<(String, u32, usize)> {
@@ -164,11 +172,31 @@ mod tests {
     }
 
     #[test]
-    fn a_user_s_program_of_the_same_name_does_not_come_before_root_s() {
-        let mut older = process(9, 1, "/home/eve/nix-daemon", &["nix-daemon"]);
-        older.status.uids = [1000; 4];
-        let processes = [older, process(10, 1, "/usr/bin/nix", &["nix-daemon", "--daemon"])];
-        assert_eq!(found(&processes)[0].1, 10);
+    fn nobody_becomes_a_service_by_calling_a_program_of_theirs_so() {
+        let of_user = |pid, executable: &str, words: &[&str]| {
+            let mut process = process(pid, 1, executable, words);
+            process.status.uids = [1000; 4];
+            process
+        };
+        let mut set_user_id = process(8, 1, "/usr/bin/su", &["nix-daemon"]);
+        set_user_id.status.uids = [1000, 0, 0, 0];
+        let processes = [
+            of_user(6, "/usr/bin/sleep", &["nix-daemon", "60"]),
+            of_user(7, "/usr/bin/sleep", &["gitlab-runner", "run"]),
+            set_user_id,
+            of_user(9, "/home/eve/nix-daemon", &["nix-daemon"]),
+            process(10, 1, "/usr/bin/nix", &["nix-daemon", "--daemon"]),
+            of_user(11, "/usr/bin/gitlab-runner", &["gitlab-runner", "run"]),
+        ];
+        assert_eq!(found(&processes), [("nix-daemon".to_owned(), 10, 1), ("gitlab-runner".to_owned(), 11, 1)]);
+    }
+
+    #[test]
+    fn a_service_that_its_unit_runs_as_another_user_is_the_service() {
+        let mut daemon = process(10, 1, "/usr/bin/nix", &["nix-daemon"]);
+        daemon.status.uids = [900; 4];
+        daemon.owner = Some(Owner::Unit("nix-daemon.service".into()));
+        assert_eq!(found(&[daemon]).len(), 1);
     }
 
     #[test]

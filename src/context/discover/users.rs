@@ -106,13 +106,14 @@ fn context(
         let (take, environment) = (here.own_identity(), EnvironmentSource::Own);
         return Ok(Context { header, process: None, take, environment });
     }
-    let job = processes.iter().rev().find(|process| procfs::has_ci_variables(process.pid));
+    let (job, unseen) = procfs::job(processes);
+    header.limits.extend(unseen.map(|error| format!("whether it runs a job could not be seen: {error}")));
     // The invoker's own shell knows more than the oldest process of theirs, which is often a service manager.
     let shell = invoked.and_then(|parents| {
         procfs::ancestors(std::process::id(), parents)
             .find_map(|pid| processes.iter().find(|process| process.pid == pid))
     });
-    if let Some(process) = job.or(shell).or(processes.first()) {
+    if let Some(process) = job.or(shell.copied()).or(processes.first().copied()) {
         header.role = job.map(|_| "job".to_owned());
         header.process = here.header(ContextKind::User, &user.name, Some(process)).process;
         return here.context(header, process);
