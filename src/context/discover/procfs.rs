@@ -77,7 +77,7 @@ pub struct Processes {
 /// What the reading thread tells.
 enum Step {
     Begun(u32),
-    Read(u32, Result<Option<Process>, LookError>),
+    Read(u32, Box<Result<Option<Process>, LookError>>),
 }
 
 /// Reads them all, for no longer than `patience`. Fails only when our own process cannot be read: then procfs is not there.
@@ -118,7 +118,7 @@ async fn read_each(
     let (sender, mut steps) = tokio::sync::mpsc::unbounded_channel();
     std::thread::spawn(move || {
         for pid in pids {
-            if sender.send(Step::Begun(pid)).is_err() || sender.send(Step::Read(pid, look(pid))).is_err() {
+            if sender.send(Step::Begun(pid)).is_err() || sender.send(Step::Read(pid, Box::new(look(pid)))).is_err() {
                 return;
             }
         }
@@ -127,7 +127,7 @@ async fn read_each(
     loop {
         match tokio::time::timeout_at(until, steps.recv()).await {
             Ok(Some(Step::Begun(pid))) => at = pid,
-            Ok(Some(Step::Read(pid, result))) => read.push((pid, result)),
+            Ok(Some(Step::Read(pid, result))) => read.push((pid, *result)),
             Ok(None) => return (read, None),
             Err(_) => return (read, Some(at)),
         }
