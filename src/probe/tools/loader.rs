@@ -3,13 +3,15 @@
 //!
 //! Says that a library is missing only where every place that the loader searches was looked at. Symbols are not compared.
 
+mod system;
+
 use super::Scene;
 use super::start::Start;
 use crate::formats::elf::{Dynamic, Elf, ElfError};
-use crate::formats::ld_cache;
 use crate::probe::reason;
 use crate::snapshot::{Fact, Reason};
-use crate::sys::{Kind, LookError, Root};
+use crate::sys::{Kind, LookError};
+pub(super) use system::System;
 
 /// Most libraries of one program.
 const LIBRARIES: usize = 512;
@@ -55,45 +57,6 @@ impl Loader {
             Flavour::Other
         };
         Ok(Self { flavour, real })
-    }
-}
-
-/// Where a distribution's glibc searches in this root; the same for all its programs, and read once.
-pub(super) struct System {
-    directories: Vec<String>,
-    /// `/etc/ld.so.cache`: name and path.
-    cache: Vec<(String, String)>,
-    /// Why there may be more.
-    open: Option<Reason>,
-}
-
-impl System {
-    fn of(root: &Root) -> Self {
-        let mut found = Self { directories: Vec::new(), cache: Vec::new(), open: None };
-        for base in ["/lib", "/usr/lib"] {
-            // Debian's multiarch directories, such as /lib/x86_64-linux-gnu.
-            match root.list(base, 10_000) {
-                Ok((names, _)) => {
-                    let multiarch = names.iter().filter(|name| name.contains("-linux-gnu"));
-                    found.directories.extend(multiarch.map(|name| format!("{base}/{name}")));
-                }
-                Err(LookError::NotFound { .. }) => {}
-                Err(error) => found.open = Some(reason(error)),
-            }
-        }
-        found.directories.extend(SYSTEM.iter().map(|place| (*place).to_owned()));
-        match root.read("/etc/ld.so.cache", CACHE) {
-            Ok(bytes) => match ld_cache::parse(&bytes) {
-                Some(cache) => found.cache = cache,
-                None => {
-                    let detail = "not a cache of a known format".to_owned();
-                    found.open = Some(Reason::Malformed { path: "/etc/ld.so.cache".into(), line: None, detail });
-                }
-            },
-            Err(LookError::NotFound { .. }) => {}
-            Err(error) => found.open = Some(reason(error)),
-        }
-        found
     }
 }
 
@@ -423,25 +386,4 @@ pub(super) fn newest<'a>(versions: &'a [String], family: &str) -> Option<&'a str
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{is_musl_itself, is_relative, newest};
-
-    #[test]
-    fn the_newest_version_is_so_by_number() {
-        let versions = ["GLIBC_2.9", "GLIBC_2.38", "GLIBC_PRIVATE", "GLIBC_2.4"].map(str::to_owned);
-        assert_eq!(newest(&versions, "GLIBC"), Some("GLIBC_2.38"));
-        assert_eq!(newest(&versions, "GLIBCXX"), None);
-    }
-
-    #[test]
-    fn musl_answers_for_its_own_names_only() {
-        assert!(is_musl_itself("libc.musl-x86_64.so.1") && is_musl_itself("libm.so.6"));
-        assert!(!is_musl_itself("libcrypto.so.3"));
-    }
-
-    #[test]
-    fn a_path_with_a_variable_of_the_loader_is_not_taken_as_searched() {
-        assert!(is_relative("$ORIGIN/../$LIB") && is_relative("lib") && is_relative(""));
-        assert!(!is_relative("$ORIGIN/../lib") && !is_relative("/opt/lib"));
-    }
-}
+mod tests;
