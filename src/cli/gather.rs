@@ -208,8 +208,10 @@ async fn look_from(contexts: Vec<Context>, deadline: Instant, wishes: &Wishes) -
     let key = Arc::new(RunKey::new(random()?));
     let at_once = std::thread::available_parallelism().map_or(8, |count| count.get() * 8);
     let entrance = Arc::new(Entrance::new(at_once));
-    let later =
-        Wishes { skip_handshake: Some("the first look; the daemon is asked in a second one".into()), ..wishes.clone() };
+    let later = Wishes {
+        skip_handshake: Some("asking only where Nix is used and its socket is there".into()),
+        ..wishes.clone()
+    };
     let turns = contexts.iter().map(|context| Ok((request(context, &key, &later)?, Resume::default())));
     let turns = turns.collect::<Result<Vec<_>, Failure>>()?;
     let names: Vec<String> = contexts.iter().map(|context| context.header.name.clone()).collect();

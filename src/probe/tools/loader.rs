@@ -5,22 +5,15 @@
 
 mod system;
 
-<<<<<<< HEAD
 use system::CACHE;
 pub(super) use system::System;
 
-=======
->>>>>>> fixprobes
 use super::Scene;
 use super::start::Start;
 use crate::formats::elf::{Dynamic, Elf, ElfError};
 use crate::probe::reason;
 use crate::snapshot::{Fact, Reason};
 use crate::sys::{Kind, LookError};
-<<<<<<< HEAD
-=======
-pub(super) use system::System;
->>>>>>> fixprobes
 
 /// Most libraries of one program.
 const LIBRARIES: usize = 512;

@@ -1,25 +1,16 @@
-<<<<<<< HEAD
 //! Where a distribution's glibc searches in a root: its multiarch directories, the built-in ones, and `/etc/ld.so.cache`.
 
-=======
-//! Where a distribution's glibc searches: its directories, and the cache of `ldconfig(8)`. Reads directories and the cache beneath the root, and judges nothing.
-
-use super::{CACHE, SYSTEM};
->>>>>>> fixprobes
 use crate::formats::ld_cache;
 use crate::probe::reason;
 use crate::snapshot::Reason;
 use crate::sys::{LookError, Root};
 
-<<<<<<< HEAD
 /// The longest cache that is read.
 pub(super) const CACHE: usize = 8 << 20;
 /// Where loaders of distributions search when nothing else is said. The union of what glibc was built for anywhere: a library
 /// that lies in one of them is not called missing.
 const SYSTEM: &[&str] = &["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/lib32", "/usr/lib32", "/libx32", "/usr/libx32"];
 
-=======
->>>>>>> fixprobes
 /// Where a distribution's glibc searches in this root; the same for all its programs, and read once.
 pub(in crate::probe::tools) struct System {
     pub(super) directories: Vec<String>,

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 //! Names, versions and paths as loaders read them.
-=======
-//! Names, versions and library paths as loaders take them.
->>>>>>> fixprobes
 
 use super::{is_musl_itself, is_relative, newest};
 
