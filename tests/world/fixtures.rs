@@ -62,7 +62,8 @@ impl Recording {
                 command.envs(variables.iter().map(|(name, value)| (*name, value.as_str())));
                 std::fs::write(to, command.output().expect("parallax runs").stdout).expect("a snapshot");
             } else if !id.starts_with("container:") {
-                std::fs::copy(published.join(format!("{name}.snapshot.json")), to).expect("a published view");
+                let view = published.join(format!("{}.snapshot.json", id.replace(':', ".")));
+                std::fs::copy(view, to).expect("a published view");
             }
         }
         std::fs::remove_dir_all(published).expect("removed");
