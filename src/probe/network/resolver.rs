@@ -1,4 +1,4 @@
-//! What names mean here: `localhost`, the own host name and the hosts of the named endpoints, for every flavour that programs here use.
+//! What names mean here: `localhost` and the hosts of the named endpoints, for every flavour that programs here use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,7 +55,6 @@ pub fn resolve(sources: &Sources, joined: &Fact<()>, offline: bool, named: &[Nam
 
 fn names(sources: &Sources, named: &[NamedEndpoint]) -> (BTreeSet<String>, Option<Reason>) {
     let mut names = BTreeSet::from(["localhost".to_owned()]);
-    names.extend(sources.own_name.present().cloned());
     for endpoint in named {
         let url = EndpointUrl::parse(&endpoint.url);
         if url.literal().is_some() {

@@ -16,7 +16,7 @@ pub struct Network {
     pub loopback: Loopback,
     /// Listening TCP sockets and bound UDP sockets on loopback and wildcard addresses (`proc_pid_net(5)`, tcp, tcp6, udp, udp6).
     pub listeners: Fact<List<Listener>>,
-    /// What names resolve to: `localhost`, the own host name, and the names of the endpoints; one element per name and flavour.
+    /// What names resolve to: `localhost`, and the names of the endpoints; one element per name and flavour.
     pub names: Fact<List<ResolvedName>>,
     /// The name servers of `/etc/resolv.conf` (`resolv.conf(5)`), in order.
     pub name_servers: Fact<List<NameServer>>,
