@@ -15,7 +15,7 @@ const MAX_NAMES: usize = 64;
 
 /// One element per name and flavour. Names are first looked up without DNS, to know which questions have to be asked at all.
 pub fn resolve(sources: &Sources, joined: &Fact<()>, offline: bool, named: &[NamedEndpoint]) -> List<ResolvedName> {
-    let (names, more) = names(sources, named);
+    let (names, more) = names(named);
     let pairs: Vec<(String, Flavour)> =
         names.iter().flat_map(|name| sources.flavours.iter().map(|flavour| (name.clone(), *flavour))).collect();
     let refusal = match joined {
@@ -53,7 +53,7 @@ pub fn resolve(sources: &Sources, joined: &Fact<()>, offline: bool, named: &[Nam
     List { items: items.collect(), more: more.or_else(|| sources.more_flavours.clone()) }
 }
 
-fn names(sources: &Sources, named: &[NamedEndpoint]) -> (BTreeSet<String>, Option<Reason>) {
+fn names(named: &[NamedEndpoint]) -> (BTreeSet<String>, Option<Reason>) {
     let mut names = BTreeSet::from(["localhost".to_owned()]);
     for endpoint in named {
         let url = EndpointUrl::parse(&endpoint.url);
