@@ -48,11 +48,17 @@ fn process(pid: u32) -> Option<ProcessId> {
 
 fn request(process: ProcessId) -> Request {
     Request {
-        plan: Plan { process: Some(process), namespaces: [].into(), credentials: TakeOn::OfProcess },
+        plan: Plan {
+            process: Some(process),
+            namespaces: [].into(),
+            credentials: TakeOn::OfProcess,
+            locks_known: false,
+        },
         live: true,
         environment: EnvironmentSource::OfProcess,
         boot: "boot".into(),
         key: None,
+        locks: None,
         wishes: serde_json::json!({}),
         probe_deadline_ms: 3000,
     }

@@ -21,7 +21,7 @@ use crate::snapshot::secret::RunKey;
 use crate::snapshot::{ContextKind, Entry, Header, ObjectId, Reason, Snapshot};
 use crate::sys::credentials::Identity;
 use crate::sys::entry::{Plan, ProcessId, TakeOn};
-use crate::sys::process::{NAMESPACES, ProcessDirectory};
+use crate::sys::process::{NAMESPACES, ProcessDirectory, text_at};
 
 /// The share of a run's deadline that is kept for comparing and writing.
 const RESERVE: Duration = Duration::from_millis(500);
@@ -206,13 +206,16 @@ fn taken_from(pid: u32, source: IdentitySource) -> Result<crate::context::TakeOn
 /// Looks from these contexts in parallel; then asks the daemons, each once per identity.
 async fn look_from(contexts: Vec<Context>, deadline: Instant, wishes: &Wishes) -> Result<Vec<Snapshot>, Failure> {
     let key = Arc::new(RunKey::new(random()?));
+    // Where it can't be read, each child says so for itself.
+    let locks = text_at("/proc/locks").ok().and_then(|text| String::from_utf8(text).ok());
+    let locks = locks.as_deref();
     let at_once = std::thread::available_parallelism().map_or(8, |count| count.get() * 8);
     let entrance = Arc::new(Entrance::new(at_once));
     let later = Wishes {
         skip_handshake: Some("asking only where Nix is used and its socket is there".into()),
         ..wishes.clone()
     };
-    let turns = contexts.iter().map(|context| Ok((request(context, &key, &later)?, Resume::default())));
+    let turns = contexts.iter().map(|context| Ok((request(context, &key, &later, locks)?, Resume::default())));
     let turns = turns.collect::<Result<Vec<_>, Failure>>()?;
     let names: Vec<String> = contexts.iter().map(|context| context.header.name.clone()).collect();
     let taken_ms = jiff::Timestamp::now().as_millisecond();
@@ -223,7 +226,7 @@ async fn look_from(contexts: Vec<Context>, deadline: Instant, wishes: &Wishes) -
     let mut turns = Vec::new();
     for group in &groups {
         if let (Some(context), Some(look)) = (contexts.get(group.asks), looks.get(group.asks)) {
-            turns.push((request(context, &key, wishes)?, handshake::what_is_known(look)?));
+            turns.push((request(context, &key, wishes, locks)?, handshake::what_is_known(look)?));
         }
     }
     let asking: Vec<String> =
@@ -266,7 +269,7 @@ async fn in_parallel(
     Ok(looks.into_iter().map(|(_, looked)| looked).collect())
 }
 
-fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes) -> Result<Request, Failure> {
+fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, locks: Option<&str>) -> Result<Request, Failure> {
     let take = &context.take;
     let credentials = match take.source {
         IdentitySource::Own => TakeOn::Own,
@@ -287,8 +290,10 @@ fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes) -> Result<Requ
             .map(|one| one.namespaces.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect())
             .unwrap_or_default(),
         credentials,
+        locks_known: locks.is_some(),
     };
     Ok(Request {
+        locks: locks.map(str::to_owned),
         plan,
         live: take.source != IdentitySource::Accounts,
         environment: match context.environment {

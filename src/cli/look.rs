@@ -82,6 +82,10 @@ fn look() -> std::io::Result<()> {
     };
     Record::Entered { limits: inside.limits.clone() }.write(&output)?;
     let environment = environment(&request, &inside);
+    let locks = match &request.locks {
+        Some(text) => Ok(text.clone().into_bytes()),
+        None => inside.locks.clone(),
+    };
     let target = Target {
         root: &inside.root,
         boot: &request.boot,
@@ -90,7 +94,7 @@ fn look() -> std::io::Result<()> {
         environment: &environment,
         wishes: &wishes,
         key: request.key.as_deref(),
-        locks: &inside.locks,
+        locks: &locks,
         incomplete: &inside.incomplete,
     };
     observe(&target, resume, &output)?;

@@ -144,7 +144,7 @@ impl Entrance {
         };
         match end {
             Some(end) => {
-                leave(child, &end).await;
+                leave(child);
                 end
             }
             None => conversation.early_end(child).await,
@@ -262,12 +262,9 @@ impl Conversation {
     }
 }
 
-/// A child that is done may take its last steps; every other is killed and abandoned.
-async fn leave(mut child: Child, end: &End) {
-    if !matches!(end, End::Stuck { .. }) {
-        // Bounded, so that it does not matter whether it ends.
-        let _ = timeout(LAST_STEPS, child.wait()).await;
-    }
+/// A child that has said its last word has nothing left to do, and taking down its namespaces takes the kernel longer than looking did: it is not
+/// waited for either.
+fn leave(child: Child) {
     abandon(child);
 }
 

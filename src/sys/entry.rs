@@ -25,6 +25,9 @@ pub struct Plan {
     pub namespaces: BTreeMap<String, NamespaceNumber>,
     /// As whom.
     pub credentials: TakeOn,
+    /// Whether the caller has read `/proc/locks` already.
+    #[serde(default)]
+    pub locks_known: bool,
 }
 
 /// A process, across the reuse of its pid.
@@ -53,7 +56,7 @@ pub struct Inside {
     pub root: Root,
     /// The texts of the process, read before the identity was taken on.
     pub texts: ProcessTexts,
-    /// The host's `/proc/locks`, read before.
+    /// The host's `/proc/locks`, read before; empty where the caller knows it.
     pub locks: Text,
     /// Everything that could not be taken on, in words.
     pub limits: Vec<String>,
@@ -106,7 +109,7 @@ pub fn enter(plan: &Plan) -> Result<Inside, EntryError> {
     }
     namespaces::verify(&target, plan.namespaces.iter().map(|(name, number)| (name.as_str(), *number)))
         .map_err(changed)?;
-    let locks = text_at("/proc/locks");
+    let locks = if plan.locks_known { Ok(Vec::new()) } else { text_at("/proc/locks") };
     let root = Root::from_directory(target.open_root().map_err(vanished)?)?;
     // The root must be that of the process with these rights: one that gave up its root on the way would be seen with another's.
     let again = target.text("status").map_err(vanished)?;
@@ -236,7 +239,7 @@ mod tests {
     #[test]
     fn a_pid_that_started_at_another_time_is_not_entered() {
         let process = Some(ProcessId { pid: std::process::id(), start_ticks: 1 });
-        let plan = Plan { process, namespaces: [].into(), credentials: TakeOn::Own };
+        let plan = Plan { process, namespaces: [].into(), credentials: TakeOn::Own, locks_known: false };
         assert!(matches!(enter(&plan), Err(EntryError::Vanished)));
     }
 }

@@ -39,6 +39,10 @@ pub struct Request {
     pub key: Option<Arc<RunKey>>,
     /// What the caller wants looked at, as the probes define it.
     pub wishes: Value,
+    /// The host's `/proc/locks`, read once for all; without it the child reads its own. Each reading makes every processor report to the kernel
+    /// (`percpu_down_write` in `fs/locks.c`), which takes longer than all else that a child does.
+    #[serde(default)]
+    pub locks: Option<String>,
     /// How long entering, and each probe, may take, in milliseconds.
     pub probe_deadline_ms: u64,
 }
@@ -176,7 +180,8 @@ mod tests {
     #[test]
     fn key_and_environment_arrive_as_they_were_sent() {
         let request = Request {
-            plan: Plan { process: None, namespaces: [].into(), credentials: TakeOn::Own },
+            locks: None,
+            plan: Plan { process: None, namespaces: [].into(), credentials: TakeOn::Own, locks_known: false },
             live: true,
             environment: EnvironmentSource::handed_over([("A".into(), "b=c".into())]),
             boot: "boot".into(),
