@@ -20,6 +20,7 @@ mod hostile;
 mod image;
 mod nix;
 mod pipeline;
+mod rights;
 mod seeds;
 mod user;
 
@@ -47,6 +48,14 @@ const WORLDS: &[World] = &[
     (
         "a_job_compares_its_own_view_with_those_that_the_host_published",
         pipeline::a_job_compares_its_own_view_with_those_that_the_host_published,
+    ),
+    (
+        "root_of_a_user_namespace_may_not_write_the_database_that_the_hosts_root_writes",
+        rights::root_of_a_user_namespace_may_not_write_the_database_that_the_hosts_root_writes,
+    ),
+    (
+        "a_file_of_another_uid_is_unobserved_for_user_1000_of_a_container",
+        rights::a_file_of_another_uid_is_unobserved_for_user_1000_of_a_container,
     ),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (
