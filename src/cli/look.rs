@@ -10,7 +10,7 @@ use crate::probe::{self, environment::Environment};
 use crate::probe::{Target, Wishes, reason};
 use crate::snapshot::endpoint::NamedEndpoint;
 use crate::snapshot::facts::Facts;
-use crate::snapshot::{Fact, Reason};
+use crate::snapshot::{Fact, List, Reason};
 use crate::sys::entry::{self, EntryError, Inside};
 
 /// What was seen so far; a probe may build on what an earlier one saw.
@@ -40,13 +40,21 @@ const FAMILIES: &[Family] = &[
     }),
 ];
 
-/// An environment that is there and can't be read may name further endpoints; a user without a process has none.
+/// Where the configuration that names endpoints could not be read in full, there may be further ones. A user without a process has none in an
+/// environment.
 fn open_ended(target: &Target, facts: &mut Facts) {
-    if let (Fact::Unobserved(reason), Fact::Present(endpoints)) = (target.environment, &mut facts.network.endpoints)
-        && *reason != Reason::NoProcess
-    {
-        endpoints.more.get_or_insert_with(|| reason.clone());
+    let environment = target.environment.reason();
+    let settings = left_open(&facts.nix.settings).or(facts.nix.substituters.reason());
+    let reasons = [environment, settings, left_open(&facts.credentials.s3)];
+    let first = reasons.into_iter().flatten().find(|reason| **reason != Reason::NoProcess).cloned();
+    if let (Some(reason), Fact::Present(endpoints)) = (first, &mut facts.network.endpoints) {
+        endpoints.more.get_or_insert(reason);
     }
+}
+
+/// Why a list is not known in full.
+fn left_open<T>(list: &Fact<List<T>>) -> Option<&Reason> {
+    list.reason().or_else(|| list.present().and_then(|list| list.more.as_ref()))
 }
 
 /// Runs the child.
