@@ -3,7 +3,6 @@
 //! A source that cannot be read is reported and never ends the run.
 
 pub mod docker;
-pub mod listeners;
 pub mod procfs;
 pub mod services;
 
