@@ -22,6 +22,7 @@
 //! context -> sys, formats, snapshot
 //! check   -> snapshot
 //! report  -> check, snapshot
+//! serve   -> sys
 //! cli     -> everything         the one place where contexts meet probes
 //! ```
 //!

@@ -381,6 +381,7 @@ fn verdict(findings: &[Finding]) -> Verdict {
     let run = Run {
         command: "compare".into(),
         host: "h".into(),
+        job: None,
         version: "t".into(),
         started_ms: 0,
         took_ms: 0,

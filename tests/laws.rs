@@ -77,6 +77,7 @@ fn verdict(findings: Vec<Finding>) -> Verdict {
     let run = Run {
         command: "compare".into(),
         host: String::new(),
+        job: None,
         version: String::new(),
         started_ms: 0,
         took_ms: 0,

@@ -50,6 +50,7 @@ fn run(findings: Vec<Finding>) -> Run {
     Run {
         command: "doctor".into(),
         host: "ci-1".into(),
+        job: None,
         version: "0.1.0".into(),
         started_ms: 1_763_000_000_000,
         took_ms: 41,

@@ -174,6 +174,7 @@ fn written(context: &ExampleContext) -> Result<Snapshot, ExampleError> {
             name,
             image: context.image.clone(),
             role: context.role.clone(),
+            job: None,
             chain: Vec::new(),
             boot: context.boot.clone().unwrap_or_else(|| "boot".to_owned()),
             host: context.host.clone().unwrap_or_else(|| "host".to_owned()),

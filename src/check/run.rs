@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::finding::{Finding, Outcome, Severity};
+use crate::snapshot::PipelineJob;
 
 /// A whole run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +14,9 @@ pub struct Run {
     pub command: String,
     /// The machine's name.
     pub host: String,
+    /// The continuous-integration job that the run was made for, where there is exactly one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<PipelineJob>,
     /// The version of parallax.
     pub version: String,
     /// When it began, in milliseconds since 1970.

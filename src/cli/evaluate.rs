@@ -7,7 +7,7 @@ use super::diagnose;
 use super::exit::Failure;
 use crate::check::{self, Catalogue, ContextNote, Options, Run, Waiver};
 use crate::context::chain;
-use crate::snapshot::{Entry, Snapshot};
+use crate::snapshot::{Entry, PipelineJob, Snapshot};
 
 /// When a command began.
 pub(super) struct Started {
@@ -66,6 +66,7 @@ pub(super) fn run(
     Ok(Run {
         command: command.to_owned(),
         host: on_chain.first().map(|snapshot| snapshot.context.host.clone()).unwrap_or_default(),
+        job: only_job(&on_chain),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_ms: started.ms,
         took_ms: started.elapsed_ms(),
@@ -76,6 +77,13 @@ pub(super) fn run(
         allow_unknown,
         findings,
     })
+}
+
+/// The job that all jobs' contexts are part of; where there are several, the run is none's.
+fn only_job(snapshots: &[Snapshot]) -> Option<PipelineJob> {
+    let mut jobs = snapshots.iter().filter_map(|snapshot| snapshot.context.job.as_ref());
+    let first = jobs.next()?;
+    jobs.all(|other| other.id == first.id).then(|| first.clone())
 }
 
 /// Says that there was no Nix, where that was seen: a reader must not take the silence of its checks for agreement.

@@ -152,6 +152,7 @@ mod tests {
             user: None,
             image: None,
             role: None,
+            job: None,
             chain: Vec::new(),
             boot: "b".into(),
             host: "h".into(),

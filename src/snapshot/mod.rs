@@ -15,4 +15,4 @@ pub mod wire;
 
 pub use object::{ObjectId, WEAK};
 pub use observation::{Fact, List, MARKER, PARTIAL, Reason};
-pub use record::{ContextKind, Entry, Header, ReadError, SCHEMA, Snapshot};
+pub use record::{ContextKind, Entry, Header, PipelineJob, ReadError, SCHEMA, Snapshot};

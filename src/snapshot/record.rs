@@ -63,6 +63,28 @@ pub enum Entry {
     None,
 }
 
+/// The continuous-integration job that a context belongs to, as the runner's labels say, or the job's own variables. Public throughout: what a
+/// pipeline shows of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PipelineJob {
+    /// The job's id (`CI_JOB_ID`, label `job.id`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The runner, by the public start of its token (`CI_RUNNER_SHORT_TOKEN`, label `runner.id`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runner: Option<String>,
+    /// The project's id (`CI_PROJECT_ID`, label `project.id`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The pipeline's id (`CI_PIPELINE_ID`, label `pipeline.id`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<String>,
+    /// The commit (`CI_COMMIT_SHA`, label `job.sha`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
 /// Whose values a snapshot holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -85,6 +107,9 @@ pub struct Header {
     /// The continuous-integration role that labels or variables give it: `job`, `helper`, `service`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// The job that it is part of, where it has such a role and labels or variables say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<PipelineJob>,
     /// Whether it has to do with the deployment chain, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<String>,

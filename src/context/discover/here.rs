@@ -58,6 +58,7 @@ impl<'a> Here<'a> {
             user: None,
             image: None,
             role: None,
+            job: None,
             chain: Vec::new(),
             boot: self.boot.clone(),
             host: self.host.clone(),
