@@ -8,7 +8,7 @@
 mod inline;
 
 use self::inline::{cell, code, prose};
-use super::matrix::{differs, paths, value};
+use super::matrix::{differs, gist, paths, value};
 use super::summary::{counted, first_line, past_lines};
 use super::{Style, text};
 use crate::check::{Finding, Outcome, Participant, Run};
@@ -101,8 +101,9 @@ fn matrix(participants: &[Participant]) -> Option<String> {
         row(vec!["---".to_owned(); shown.len() + 1]),
     ];
     for path in paths {
-        let values =
-            shown.iter().map(|side| value(side, path).map_or_else(|| "-".to_owned(), |value| cell(value, VALUE)));
+        let values = shown.iter().map(|side| {
+            value(side, path).map_or_else(|| "-".to_owned(), |value| cell(&gist(participants, path, value), VALUE))
+        });
         lines.push(row(std::iter::once(cell(path, VALUE)).chain(values).collect()));
     }
     if participants.len() > shown.len() {

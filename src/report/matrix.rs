@@ -41,8 +41,11 @@ impl Matrix {
             if !differs(participants, path) {
                 matrix.equal.push(text::short(path, CELL));
             } else {
-                let cells = values.iter().take(shown);
-                let cells = cells.map(|value| value.map_or_else(|| "-".to_owned(), |value| text::short(value, most)));
+                let cells = values.iter().take(shown).map(|value| match value {
+                    None => "-".to_owned(),
+                    Some(value) if whole => text::short(value, most),
+                    Some(value) => text::short(&gist(participants, path, value), most),
+                });
                 matrix.rows.push((text::short(path, CELL), cells.collect()));
             }
         }
@@ -118,6 +121,20 @@ pub fn differs(participants: &[Participant], path: &str) -> bool {
     participants.len() < 2 || participants.iter().any(|side| value(side, path) != first)
 }
 
+/// A list of many, of which another participant names one by the same word: the port that an endpoint has among all that are listened on.
+pub fn gist(participants: &[Participant], path: &str, value: &str) -> String {
+    let word = |path: &str| path.rsplit_once("[].").map(|(_, word)| word.to_owned());
+    let Some(listed) = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else { return value.to_owned() };
+    let items: Vec<&str> = listed.split(", ").collect();
+    let mut named = participants.iter().flat_map(|side| &side.values).filter(|(other, value)| {
+        other != path && word(other).is_some() && word(other) == word(path) && items.contains(&value.as_str())
+    });
+    match named.next() {
+        Some((_, one)) if items.len() > 1 => format!("{one} and {} more", items.len() - 1),
+        _ => value.to_owned(),
+    }
+}
+
 /// What a participant sees of a fact.
 pub fn value<'a>(side: &'a Participant, path: &str) -> Option<&'a str> {
     side.values.iter().find(|(found, _)| found == path).map(|(_, value)| value.as_str())
@@ -160,6 +177,16 @@ mod tests {
             [side("host", &[("a.b[]", "[port: 1, name: x]"), ("a.b[].port", "[1]")]), side("job", &[("c", "1")])];
         let lines = Matrix::of(&sides, false).lines(80).join(" ");
         assert!(lines.contains("a.b[].port") && !lines.contains("name: x"), "{lines}");
+    }
+
+    #[test]
+    fn of_many_ports_the_one_that_matters_is_shown() {
+        let many: Vec<_> = (1..100).map(|port| port.to_string()).collect();
+        let many = format!("[{}]", many.join(", "));
+        let sides = [side("host", &[("l[].port", many.as_str())]), side("job", &[("e[].port", "77")])];
+        let lines = |whole| Matrix::of(&sides, whole).lines(80).join(" ");
+        assert!(lines(false).contains("77 and 98 more"), "{}", lines(false));
+        assert!(lines(true).contains("98"), "all with -v: {}", lines(true));
     }
 
     #[test]
