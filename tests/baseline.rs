@@ -169,7 +169,7 @@ fn a_held_unknown_that_becomes_incoherent_or_loses_more_is_new() {
     assert_eq!(held(&blind, &file).0, 0, "what was unknown then is held");
     let (code, document) = held(&broken, &file);
     assert_eq!(code, 1, "{}", document["summary"]);
-    let blinder = desk.without(&blind, JOB, "store", "db", "identity");
+    let blinder = desk.without(&blind, JOB, "store", "db", "exists");
     let (code, document) = held(&blinder, &file);
     assert_eq!(code, 3, "{}", document["summary"]);
 }
