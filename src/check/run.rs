@@ -70,9 +70,9 @@ pub enum Verdict {
 }
 
 impl Run {
-    /// How many comparisons were made.
+    /// How many comparisons were made. A run may be read from a document, whose numbers are anyone's.
     pub fn comparisons(&self) -> u64 {
-        self.findings.iter().map(|finding| finding.comparisons).sum()
+        self.findings.iter().fold(0, |sum, finding| sum.saturating_add(finding.comparisons))
     }
 
     /// How many rows came to this outcome.
