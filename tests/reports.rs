@@ -38,6 +38,7 @@ fn row(check: &str, subject: &str, outcome: Outcome) -> Finding {
         unseen: Vec::new(),
         caused_by: None,
         waiver: None,
+        held: None,
         comparisons: u64::from(outcome == Outcome::Coherent || outcome == Outcome::Incoherent),
     }
 }
@@ -60,6 +61,7 @@ fn run(findings: Vec<Finding>) -> Run {
         notes: Vec::new(),
         missing: Vec::new(),
         allow_unknown: false,
+        baseline: None,
         findings,
     }
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::baseline::Against;
 use super::finding::{Finding, Outcome, Severity};
 use crate::snapshot::PipelineJob;
 
@@ -33,7 +34,10 @@ pub struct Run {
     pub missing: Vec<String>,
     /// Whether unknown rows may pass (`--allow-unknown`).
     pub allow_unknown: bool,
-    /// All rows, incoherent first, then unknown, waived, coherent, not applicable; within those by check and subject.
+    /// The baseline that it was held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Against>,
+    /// All rows, incoherent first, then unknown, held, waived, coherent, not applicable; within those by check and subject.
     pub findings: Vec<Finding>,
 }
 

@@ -44,6 +44,7 @@ pub fn failed_run(message: &str, command: &str) -> String {
         failure: Some(message.to_owned()),
         missing: Vec::new(),
         notes: Vec::new(),
+        baseline: None,
         contexts: Vec::new(),
         findings: Vec::new(),
     })

@@ -31,9 +31,12 @@ pub(super) struct Document {
     pub missing: Vec<String>,
     /// What else a reader must know.
     pub notes: Vec<String>,
+    /// The baseline that the run was held against; else `null`.
+    #[serde(default)]
+    pub baseline: Option<Baseline>,
     /// The contexts, in the order of their ids.
     pub contexts: Vec<Context>,
-    /// All rows: incoherent first, then unknown, waived, coherent, not applicable; within those by check and subject.
+    /// All rows: incoherent first, then unknown, held, waived, coherent, not applicable; within those by check and subject.
     pub findings: Vec<Finding>,
 }
 
@@ -81,6 +84,9 @@ pub(super) struct Rows {
     pub unknown: usize,
     /// Compared, and the claim holds.
     pub coherent: usize,
+    /// Held by the baseline.
+    #[serde(default)]
+    pub held: usize,
     /// Waived.
     pub waived: usize,
     /// There was nothing to compare.
@@ -111,7 +117,7 @@ pub(super) struct Finding {
     pub check: String,
     /// What the row is about; stable from run to run.
     pub subject: String,
-    /// `incoherent`, `unknown`, `coherent`, `waived` or `not-applicable`.
+    /// `incoherent`, `unknown`, `coherent`, `held`, `waived` or `not-applicable`.
     pub outcome: String,
     /// `error` or `warning`: how bad an incoherence of this check is.
     pub severity: String,
@@ -133,6 +139,9 @@ pub(super) struct Finding {
     pub caused_by: Option<Cause>,
     /// Why it is waived.
     pub waiver: Option<Waiver>,
+    /// The outcome without the baseline that holds it; `null` for a row that is not held.
+    #[serde(default)]
+    pub held: Option<String>,
     /// How many comparisons the row stands for.
     pub comparisons: u64,
 }
@@ -175,6 +184,26 @@ pub(super) struct Cause {
     pub check: String,
     /// The subject.
     pub subject: String,
+}
+
+/// A baseline, and what became of those of its findings that the run does not have.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Baseline {
+    /// The file.
+    pub file: String,
+    /// The recorded findings that are neither held nor open as something else.
+    pub past: Vec<Past>,
+}
+
+/// A recorded finding that the run does not have.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Past {
+    /// The check's id.
+    pub check: String,
+    /// The subject.
+    pub subject: String,
+    /// `coherent now` and `no longer seen` are gone; `waived now` and `could not be determined` are not.
+    pub fate: String,
 }
 
 /// What a waiver says.

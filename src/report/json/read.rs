@@ -7,9 +7,9 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::SCHEMA;
-use super::document::{Context, Document, Finding, Job, Participant, Waiver};
+use super::document::{Baseline, Context, Document, Finding, Job, Participant, Waiver};
 use crate::check::finding::Waived;
-use crate::check::{self, ContextNote, Outcome, Run, Severity, Unseen};
+use crate::check::{self, Against, ContextNote, Fate, Outcome, Past, Run, Severity, Unseen};
 use crate::report::summary::verdict_word;
 use crate::report::text;
 use crate::snapshot::PipelineJob;
@@ -40,6 +40,12 @@ pub enum ReadError {
         /// The field.
         field: &'static str,
         /// What it holds.
+        found: String,
+    },
+    /// What became of a recorded finding is said in words that are not known here.
+    #[error("baseline: fate is {}, which is not known here", text::short(.found, 100))]
+    Fate {
+        /// What it says.
         found: String,
     },
     /// A field is null that only a failed run lacks.
@@ -88,6 +94,7 @@ pub fn read(json: &[u8]) -> Result<Run, ReadError> {
         notes: document.notes,
         missing: document.missing,
         allow_unknown: document.summary.allow_unknown,
+        baseline: document.baseline.map(against).transpose()?,
         findings: findings.map(|(row, finding)| one(row, finding)).collect::<Result<_, _>>()?,
     };
     let rows = verdict_word(run.verdict());
@@ -99,6 +106,7 @@ fn one(row: usize, finding: Finding) -> Result<check::Finding, ReadError> {
         severity: severity(row, finding.severity)?,
         outcome: outcome(row, "outcome", finding.outcome)?,
         waiver: finding.waiver.map(|waiver| waived(row, waiver)).transpose()?,
+        held: finding.held.map(|found| outcome(row, "held", found)).transpose()?,
         check: finding.check,
         title: finding.title,
         gap: finding.gap,
@@ -123,8 +131,25 @@ fn waived(row: usize, waiver: Waiver) -> Result<Waived, ReadError> {
 }
 
 fn outcome(row: usize, field: &'static str, found: String) -> Result<Outcome, ReadError> {
-    let all = [Outcome::Incoherent, Outcome::Unknown, Outcome::Coherent, Outcome::Waived, Outcome::NotApplicable];
+    let all = [
+        Outcome::Incoherent,
+        Outcome::Unknown,
+        Outcome::Coherent,
+        Outcome::Held,
+        Outcome::Waived,
+        Outcome::NotApplicable,
+    ];
     all.into_iter().find(|outcome| outcome.word() == found).ok_or(ReadError::Word { row, field, found })
+}
+
+fn against(baseline: Baseline) -> Result<Against, ReadError> {
+    let all = [Fate::Coherent, Fate::NotSeen, Fate::Waived, Fate::Undetermined];
+    let past = baseline.past.into_iter().map(|past| {
+        let fate =
+            all.into_iter().find(|fate| fate.words() == past.fate).ok_or(ReadError::Fate { found: past.fate })?;
+        Ok(Past { check: past.check, subject: past.subject, fate })
+    });
+    Ok(Against { by: baseline.file, past: past.collect::<Result<_, ReadError>>()? })
 }
 
 fn severity(row: usize, found: String) -> Result<Severity, ReadError> {

@@ -1,7 +1,9 @@
 //! A run becomes a document: every text as it is in the run, the counts and the verdict beside it.
 
 use super::SCHEMA;
-use super::document::{Cause, Context, Document, Finding, Job, Participant, Reason, Rows, Summary, Value, Waiver};
+use super::document::{
+    Baseline, Cause, Context, Document, Finding, Job, Participant, Past, Reason, Rows, Summary, Value, Waiver,
+};
 use crate::check::{self, ContextNote, Outcome, Run, Severity};
 use crate::report::summary::verdict_word;
 use crate::snapshot::PipelineJob;
@@ -20,6 +22,7 @@ impl From<&Run> for Document {
             failure: None,
             missing: run.missing.clone(),
             notes: run.notes.clone(),
+            baseline: run.baseline.as_ref().map(Baseline::from),
             contexts: run.contexts.iter().map(Context::from).collect(),
             findings: run.findings.iter().map(Finding::from).collect(),
         }
@@ -35,6 +38,17 @@ impl From<&PipelineJob> for Job {
             pipeline: job.pipeline.clone(),
             commit: job.commit.clone(),
         }
+    }
+}
+
+impl From<&check::Against> for Baseline {
+    fn from(against: &check::Against) -> Self {
+        let past = |past: &check::Past| Past {
+            check: past.check.clone(),
+            subject: past.subject.clone(),
+            fate: past.fate.words().to_owned(),
+        };
+        Self { file: against.by.clone(), past: against.past.iter().map(past).collect() }
     }
 }
 
@@ -55,6 +69,7 @@ impl From<&Run> for Summary {
                 incoherent_warnings: incoherent(Severity::Warning),
                 unknown: run.count(Outcome::Unknown),
                 coherent: run.count(Outcome::Coherent),
+                held: run.count(Outcome::Held),
                 waived: run.count(Outcome::Waived),
                 not_applicable: run.count(Outcome::NotApplicable),
             },
@@ -97,6 +112,7 @@ impl From<&check::Finding> for Finding {
                 by: waiver.by.clone(),
                 instead_of: waiver.instead_of.word().to_owned(),
             }),
+            held: row.held.map(|outcome| outcome.word().to_owned()),
             comparisons: row.comparisons,
         }
     }
