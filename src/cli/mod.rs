@@ -5,6 +5,7 @@
 
 pub mod arguments;
 
+mod baseline;
 mod check;
 mod checks;
 mod compare;
