@@ -744,6 +744,8 @@ proptest! {
         for format in Format::ALL {
             assert_printable(&render(format, &all, &style));
         }
+        let (_, odd) = outside_of_code(&markdown::render(&all, &style));
+        prop_assert!(odd.is_empty(), "{:?}", odd);
         let nothing = usize::from(all.comparisons() == 0);
         prop_assert_eq!(cases(&junit::render(&all, &style)).len(), 2 + nothing);
         prop_assert!(serde_json::from_str::<serde_json::Value>(&json::render(&all, &style)).is_ok());

@@ -123,9 +123,12 @@ fn matrix(participants: &[Participant]) -> Option<String> {
 fn unknown(row: &Finding) -> String {
     let reasons: Vec<_> =
         row.unseen.iter().take(3).map(|lost| format!("{} {}: {}", lost.context, lost.fact, lost.reason)).collect();
-    let reasons =
-        if reasons.is_empty() { String::new() } else { format!("; {}", text::short(&reasons.join("; "), SENTENCE)) };
-    format!("- {} {}{}", code(&row.check, VALUE), sentence(row), prose(&reasons))
+    let reasons = if reasons.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", prose(&text::short(&reasons.join("; "), SENTENCE)))
+    };
+    format!("- {} {}{}", code(&row.check, VALUE), sentence(row), reasons)
 }
 
 fn held(row: &Finding) -> String {
