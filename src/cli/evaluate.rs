@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::configuration::{self, Configuration};
+use super::configuration::Configuration;
 use super::diagnose;
 use super::exit::Failure;
-use crate::check::{self, Catalogue, ContextNote, Options, Run, Waiver};
+use crate::check::{self, Catalogue, ContextNote, Options, Run};
 use crate::context::chain;
 use crate::snapshot::{Entry, PipelineJob, Snapshot};
 
@@ -60,7 +60,7 @@ pub(super) fn run(
     if let Some(directory) = &configuration.checks {
         catalogue = catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error))?;
     }
-    let options = Options { today: today(), waivers: configuration.waivers.iter().map(waiver).collect() };
+    let options = Options { today: today(), waivers: configuration.waivers.clone() };
     let findings =
         check::evaluate(&catalogue, &on_chain, &options).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(Run {
@@ -124,19 +124,6 @@ fn missing(required: &[String], snapshots: &[Snapshot]) -> Vec<String> {
     missing.sort();
     missing.dedup();
     missing
-}
-
-/// A waiver as the engine takes it.
-fn waiver(waiver: &configuration::Waiver) -> Waiver {
-    Waiver {
-        check: waiver.check.clone(),
-        contexts: waiver.contexts.clone(),
-        subject: waiver.subject.clone(),
-        reason: waiver.reason.clone(),
-        until: waiver.until.to_string(),
-        by: waiver.by.clone(),
-        line: waiver.line,
-    }
 }
 
 /// What a report says of a context.

@@ -8,6 +8,7 @@
 mod inline;
 
 use self::inline::{cell, code, prose};
+use super::matrix::{differs, paths, value};
 use super::summary::{counted, first_line, past_lines};
 use super::{Style, text};
 use crate::check::{Finding, Outcome, Participant, Run};
@@ -89,17 +90,8 @@ fn incoherent(row: &Finding) -> String {
 /// Who sees what, where they differ.
 fn matrix(participants: &[Participant]) -> Option<String> {
     let shown: Vec<_> = participants.iter().take(SIDES).collect();
-    let value = |side: &Participant, path: &str| {
-        side.values.iter().find(|(found, _)| found == path).map(|(_, value)| value.clone())
-    };
-    let mut paths: Vec<&String> = Vec::new();
-    for (path, _) in participants.iter().flat_map(|side| &side.values) {
-        let first = participants.first().and_then(|side| value(side, path));
-        let differs = participants.len() == 1 || participants.iter().any(|side| value(side, path) != first);
-        if differs && !paths.contains(&path) {
-            paths.push(path);
-        }
-    }
+    let mut paths = paths(participants);
+    paths.retain(|path| differs(participants, path));
     if paths.is_empty() {
         return None;
     }
@@ -110,7 +102,7 @@ fn matrix(participants: &[Participant]) -> Option<String> {
     ];
     for path in paths {
         let values =
-            shown.iter().map(|side| value(side, path).map_or_else(|| "-".to_owned(), |value| cell(&value, VALUE)));
+            shown.iter().map(|side| value(side, path).map_or_else(|| "-".to_owned(), |value| cell(value, VALUE)));
         lines.push(row(std::iter::once(cell(path, VALUE)).chain(values).collect()));
     }
     if participants.len() > shown.len() {

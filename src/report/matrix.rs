@@ -28,12 +28,7 @@ impl Matrix {
     /// differ from. `whole` shows every participant and does not cut values to a cell.
     pub fn of(participants: &[Participant], whole: bool) -> Self {
         let most = if whole { VALUE } else { CELL };
-        let mut paths: Vec<&str> = Vec::new();
-        for (path, _) in participants.iter().flat_map(|side| &side.values) {
-            if !paths.contains(&path.as_str()) {
-                paths.push(path);
-            }
-        }
+        let paths = paths(participants);
         let shown = if whole { participants.len() } else { participants.len().min(SIDES) };
         let mut matrix = Self {
             names: participants.iter().take(shown).map(column_name).collect(),
@@ -43,7 +38,7 @@ impl Matrix {
         };
         for path in paths {
             let values: Vec<_> = participants.iter().map(|side| value(side, path)).collect();
-            if participants.len() > 1 && values.windows(2).all(|pair| pair[0] == pair[1]) {
+            if !differs(participants, path) {
                 matrix.equal.push(text::short(path, CELL));
             } else {
                 let cells = values.iter().take(shown);
@@ -99,7 +94,32 @@ impl Matrix {
     }
 }
 
-fn value<'a>(side: &'a Participant, path: &str) -> Option<&'a str> {
+/// The facts of a row, in the order in which they are first named. A list of records is left out where their fields stand for themselves:
+/// the check reads these, and the whole of it is long.
+pub fn paths(participants: &[Participant]) -> Vec<&str> {
+    let mut paths: Vec<&str> = Vec::new();
+    for (path, _) in participants.iter().flat_map(|side| &side.values) {
+        if !paths.contains(&path.as_str()) {
+            paths.push(path);
+        }
+    }
+    let all = paths.clone();
+    let stands_apart = |path: &str| {
+        let field = |other: &&str| other.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+        path.ends_with("[]") && all.iter().any(field)
+    };
+    paths.retain(|path| !stands_apart(path));
+    paths
+}
+
+/// Whether a fact tells the participants apart; one alone has nothing to agree with.
+pub fn differs(participants: &[Participant], path: &str) -> bool {
+    let first = participants.first().and_then(|side| value(side, path));
+    participants.len() < 2 || participants.iter().any(|side| value(side, path) != first)
+}
+
+/// What a participant sees of a fact.
+pub fn value<'a>(side: &'a Participant, path: &str) -> Option<&'a str> {
     side.values.iter().find(|(found, _)| found == path).map(|(_, value)| value.as_str())
 }
 
@@ -132,6 +152,14 @@ mod tests {
         );
         assert_eq!(lines.last().unwrap(), "(equal in all: a.same)");
         assert_eq!(lines.iter().filter(|line| line.contains("a.same")).count(), 1);
+    }
+
+    #[test]
+    fn records_are_not_shown_whole_beside_their_fields() {
+        let sides =
+            [side("host", &[("a.b[]", "[port: 1, name: x]"), ("a.b[].port", "[1]")]), side("job", &[("c", "1")])];
+        let lines = Matrix::of(&sides, false).lines(80).join(" ");
+        assert!(lines.contains("a.b[].port") && !lines.contains("name: x"), "{lines}");
     }
 
     #[test]
