@@ -75,6 +75,7 @@ pub(super) fn run(
         notes,
         missing,
         allow_unknown,
+        baseline: None,
         findings,
     })
 }
