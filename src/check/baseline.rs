@@ -145,6 +145,11 @@ impl Baseline {
         Self { schema: SCHEMA.to_owned(), findings }
     }
 
+    /// The JSON Schema of the document.
+    pub fn schema() -> schemars::Schema {
+        schemars::schema_for!(Self)
+    }
+
     /// Reads the document; the message of an error holds line and column.
     pub fn read(json: &[u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(json)

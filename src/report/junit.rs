@@ -119,7 +119,9 @@ fn case(group: &Group<'_>) -> Case {
             format!("{message}\n{}\nmore: parallax explain {}", group.subjects(), text::short(&first.check, NAME));
         return Case::new(&class, &name, group.mark, &message, &body);
     }
-    let name = text::name(&first.subject, NAME);
+    // A row that is about nothing has no subject, and readers skip a case without a name.
+    let subject = if first.subject.is_empty() { &first.check } else { &first.subject };
+    let name = text::name(subject, NAME);
     let (message, body) = match group.mark {
         Mark::Pass => (String::new(), String::new()),
         Mark::Skipped(_) | Mark::Failure(_) | Mark::Error(_) => (reason(first), evidence(first)),
