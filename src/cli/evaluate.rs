@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::configuration::{self, Configuration};
 use super::diagnose;
 use super::exit::Failure;
-use crate::check::{self, Catalogue, ContextNote, Options, Run, Waiver};
+use crate::check::{self, Catalogue, ContextNote, Finding, Options, Run, Waiver};
 use crate::context::chain;
 use crate::snapshot::{Entry, PipelineJob, Snapshot};
 
@@ -56,11 +56,8 @@ pub(super) fn run(
     let missing = missing(&required, &on_chain);
     notes.extend(Some(configuration.note.clone()).filter(|note| !note.is_empty()));
     notes.extend(without_nix(&on_chain));
-    let mut catalogue = Catalogue::builtin().map_err(|error| diagnose::broken(&error))?;
-    if let Some(directory) = &configuration.checks {
-        catalogue = catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error))?;
-    }
-    let options = Options { today: today(), waivers: configuration.waivers.iter().map(waiver).collect() };
+    let catalogue = catalogue(configuration)?;
+    let options = options(configuration);
     let findings =
         check::evaluate(&catalogue, &on_chain, &options).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(Run {
@@ -78,6 +75,34 @@ pub(super) fn run(
         baseline: None,
         findings,
     })
+}
+
+/// The built-in checks, and those beside the configuration.
+fn catalogue(configuration: &Configuration) -> Result<Catalogue, Failure> {
+    let catalogue = Catalogue::builtin().map_err(|error| diagnose::broken(&error))?;
+    match &configuration.checks {
+        Some(directory) => catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error)),
+        None => Ok(catalogue),
+    }
+}
+
+fn options(configuration: &Configuration) -> Options {
+    Options { today: today(), waivers: configuration.waivers.iter().map(waiver).collect() }
+}
+
+/// What the checks beside the configuration come to over one context. Nothing is waived.
+pub(super) fn of_project(snapshot: Snapshot, configuration: &Configuration) -> Result<Vec<Finding>, Failure> {
+    let builtin = Catalogue::builtin().map_err(|error| diagnose::broken(&error))?;
+    let options = Options { waivers: Vec::new(), ..options(configuration) };
+    let found = check::evaluate(&catalogue(configuration)?, &[snapshot], &options);
+    let found = found.map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(found.into_iter().filter(|finding| builtin.get(&finding.check).is_none()).collect())
+}
+
+/// Applies the configuration's waivers to findings that were made elsewhere.
+pub(super) fn waive(findings: &mut [Finding], configuration: &Configuration) -> Result<(), Failure> {
+    let catalogue = catalogue(configuration)?;
+    check::waive(&catalogue, &options(configuration), findings).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// The job that all jobs' contexts are part of; where there are several, the run is none's.
