@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::roles::cast;
+use super::roles::{cast, wait};
 use super::server::{PARALLAX, Server, command, said, wait_for};
 
 /// The words that a server is started with, for each way of knowing its callers.
@@ -43,9 +43,7 @@ pub fn a_connection_that_outlives_its_process_is_refused() {
         output(&mut cast("leaving", &words));
         std::fs::write(&sign, "").unwrap();
         let said = sign.with_extension("said");
-        while !said.exists() {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        wait(&said);
         let said = std::fs::read_to_string(said).unwrap();
         assert!(said.starts_with("403") && said.contains("is no more"), "{way:?}: {said}");
     }

@@ -69,17 +69,17 @@ fn keeping(sign: &Path) {
     std::fs::rename(sign.with_extension("draft"), sign.with_extension("said")).unwrap();
 }
 
-fn wait(file: &Path) {
+pub fn wait(file: &Path) {
     let begun = Instant::now();
     while !file.exists() {
-        assert!(begun.elapsed() < Duration::from_secs(90), "{} did not come", file.display());
+        assert!(begun.elapsed() < Duration::from_secs(40), "{} did not come", file.display());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 fn keeper(stream: UnixStream, sign: &Path) -> Child {
     let stream = OwnedFd::from(stream);
-    cast("keeping", &[sign.to_str().unwrap()]).stdin(stream).stdout(Stdio::null()).spawn().unwrap()
+    cast("keeping", &[sign.to_str().unwrap()]).stdin(stream).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Connects, gives the connection to another process, and lives on without it.
