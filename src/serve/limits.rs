@@ -13,7 +13,9 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Bytes of a request's body.
     pub body_bytes: usize,
-    /// From the connection, or from the end of the answer before, to the last byte of the request.
+    /// Bytes of all requests and answers that are held at once; a quarter of it at most for one class.
+    pub memory: usize,
+    /// From the connection to the last byte of the request. A connection carries one request.
     pub request_time: Duration,
     /// For making one answer, its waiting in the queue included.
     pub answer_time: Duration,
@@ -36,6 +38,7 @@ impl Default for Limits {
             connections_per_class: 256,
             header_bytes: 16 << 10,
             body_bytes: 8 << 20,
+            memory: 128 << 20,
             request_time: Duration::from_secs(10),
             answer_time: Duration::from_secs(60),
             read_time: Duration::from_secs(30),
