@@ -40,8 +40,28 @@ pub(super) struct Views {
     pub(super) notes: Vec<String>,
 }
 
+/// For whom a run is made that is not for the host's own people.
+pub(super) struct Told<'a> {
+    /// What they are told.
+    pub(super) disclosure: &'a Disclosure,
+    /// Keeps back what they may not compare now.
+    pub(super) hold: &'a dyn Fn(&mut Judged<'_>),
+}
+
 /// Evaluates all checks over the contexts on the chain.
 pub(super) fn run(
+    command: &str,
+    started: &Started,
+    views: Views,
+    configuration: &Configuration,
+    allow_unknown: bool,
+) -> Result<Run, Failure> {
+    run_for(None, command, started, views, configuration, allow_unknown)
+}
+
+/// The same, for a caller where there is one: outcomes come from everything that was seen, words from what the caller is told.
+pub(super) fn run_for(
+    told: Option<&Told<'_>>,
     command: &str,
     started: &Started,
     views: Views,

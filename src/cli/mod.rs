@@ -5,6 +5,7 @@
 
 pub mod arguments;
 
+mod answer;
 mod check;
 mod checks;
 mod compare;
