@@ -23,8 +23,10 @@ use crate::context::discover::docker::Named;
 use crate::probe::identity::machine;
 use crate::report::{self, Style};
 use crate::serve::{Answer, Answering, Asked, Caller, Method};
+use crate::snapshot::Fact;
+#[cfg(test)]
+use crate::snapshot::Snapshot;
 use crate::snapshot::secret::RunKey;
-use crate::snapshot::{Fact, Snapshot};
 use crate::sys::Root;
 use given::Given;
 use question::Question;
@@ -34,7 +36,8 @@ use secrets::Comparisons;
 const APPLICATION: [u8; 16] =
     [0x3e, 0x90, 0x5b, 0x77, 0xd1, 0x04, 0x4c, 0x62, 0x8a, 0x5f, 0x1c, 0xe8, 0xb3, 0x76, 0x29, 0x4d];
 /// What a caller is told where more is known than it may read.
-const NOTES: &str = "what else there is to know of this host's views is withheld; `parallax doctor` on the host shows it";
+const NOTES: &str =
+    "what else there is to know of this host's views is withheld; `parallax doctor` on the host shows it";
 
 /// Makes the answers of one server.
 pub(super) struct Answers {

@@ -47,7 +47,8 @@ pub(super) fn everything(looking: &Looking, configuration: &Configuration) -> Re
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
         let found = discover(&scope(looking, configuration)).await;
         let Discovered { contexts, refused, notes, .. } = found;
-        let mut snapshots = look_from(contexts, deadline, &configuration.wishes(looking.offline), &fresh_key()?).await?;
+        let mut snapshots =
+            look_from(contexts, deadline, &configuration.wishes(looking.offline), &fresh_key()?).await?;
         snapshots.extend(refused.into_iter().map(not_entered));
         Ok(Gathered { snapshots, notes })
     })
@@ -68,7 +69,8 @@ pub(super) fn contexts(looking: &Looking, configuration: &Configuration) -> Resu
 pub(super) fn here(looking: &Looking, configuration: &Configuration) -> Result<Gathered, Failure> {
     in_runtime(async {
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
-        let snapshots = look_from(vec![one::own()?], deadline, &configuration.wishes(looking.offline), &fresh_key()?).await?;
+        let snapshots =
+            look_from(vec![one::own()?], deadline, &configuration.wishes(looking.offline), &fresh_key()?).await?;
         Ok(Gathered { snapshots, notes: Vec::new() })
     })
 }

@@ -65,7 +65,9 @@ fn unseen_from_within() -> Vec<String> {
 }
 
 fn is_unseen(path: &str, unseen: &[String]) -> bool {
-    unseen.iter().any(|one| path.strip_prefix(one.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])))
+    unseen
+        .iter()
+        .any(|one| path.strip_prefix(one.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])))
 }
 
 /// The reason of a marker, or of the rest of a list.

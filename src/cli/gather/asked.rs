@@ -11,9 +11,7 @@ use crate::cli::arguments::Looking;
 use crate::cli::configuration::{Allow, Configuration};
 use crate::cli::exit::Failure;
 use crate::context::discover::docker::Named;
-use crate::context::{
-    Asker, Asking, Context, Discovered, EnvironmentSource, IdentitySource, Refused, Scope, discover,
-};
+use crate::context::{Asker, Asking, Context, Discovered, EnvironmentSource, IdentitySource, Refused, Scope, discover};
 use crate::snapshot::secret::RunKey;
 use crate::snapshot::{ContextKind, Header, Snapshot};
 
@@ -88,7 +86,9 @@ fn admit(allow: &[Allow], uid: u32, engine: Option<&Named>) -> Result<(), String
         Some(_) => "neither the image nor a label of its container",
         None => "no container engine of this host knows its container, and its uid",
     };
-    Err(format!("this host does not answer this caller: {container} is among those that [serve] allow names (uid {uid})"))
+    Err(format!(
+        "this host does not answer this caller: {container} is among those that [serve] allow names (uid {uid})"
+    ))
 }
 
 /// `NAME` admits every tag of it, `NAME:TAG` that one.
@@ -97,12 +97,7 @@ fn is_image(found: &str, allowed: &str) -> bool {
 }
 
 /// Those of all contexts that the caller is compared with.
-fn others(
-    found: Discovered,
-    own: &str,
-    engine: Option<&Named>,
-    named: &[String],
-) -> (Vec<Context>, Vec<Refused>) {
+fn others(found: Discovered, own: &str, engine: Option<&Named>, named: &[String]) -> (Vec<Context>, Vec<Refused>) {
     let Discovered { contexts, refused, engines, .. } = found;
     let same_job = |header: &Header| {
         let other = engines.get(&header.id);

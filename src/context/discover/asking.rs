@@ -91,9 +91,7 @@ pub fn engines(here: &Here<'_>, found: &Discovered, units: &Units<'_>, names: &N
     let headers = found.contexts.iter().map(|context| &context.header);
     let headers = headers.chain(found.refused.iter().map(|refused| &refused.header));
     headers
-        .filter_map(|header| {
-            Some((header.id.clone(), (*by_process.get(header.process.as_ref()?)?).clone()))
-        })
+        .filter_map(|header| Some((header.id.clone(), (*by_process.get(header.process.as_ref()?)?).clone())))
         .collect()
 }
 

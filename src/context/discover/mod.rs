@@ -153,9 +153,8 @@ pub async fn discover(scope: &Scope) -> Discovered {
         }
     }
     make_unique(&mut found);
-    found.asking = scope
-        .asker
-        .and_then(|asker| asking::find(&here, asker, &processes.others, &gathered, &names, &accounts));
+    found.asking =
+        scope.asker.and_then(|asker| asking::find(&here, asker, &processes.others, &gathered, &names, &accounts));
     found.engines = asking::engines(&here, &found, &gathered, &names);
     found
 }
