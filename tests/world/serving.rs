@@ -290,7 +290,7 @@ pub fn a_caller_that_is_not_among_those_allowed_is_refused() {
     let stranger = run(JOB, &labels("build", "71", "3"), &["-v", &mount]);
     // A label that it gives itself is none.
     let told = ask(&stranger, "", &[("team", "blue")]);
-    assert_eq!((told.status.as_str(), told.exit.as_str()), ("403", "2"), "{}", told.body);
+    assert_eq!((told.status.as_str(), told.exit.as_str()), ("403", "3"), "{}", told.body);
     assert!(told.body.contains("[serve] allow"), "{}", told.body);
     let friend = run("parallax-world-friend", &labels("build", "72", "3"), &["-v", &mount, "--label", "team=blue"]);
     assert_eq!(ask(&friend, "", &[]).status, "200");
