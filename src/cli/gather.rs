@@ -237,7 +237,7 @@ pub(super) fn random() -> Result<Vec<u8>, Failure> {
 }
 
 /// Runs on one thread; what the children do is bounded by their deadlines, and the runtime is not waited for.
-fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Broken(format!("the runtime can't start: {error}")))?;
     let result = runtime.block_on(work);

@@ -115,18 +115,20 @@ pub(super) struct Published {
     pub(super) refused: Vec<String>,
 }
 
-/// Reads the views of a directory. One that is not there holds none.
-pub(super) fn read(directory: &Path, max_age: Duration, now_ms: i64) -> Result<Published, Failure> {
+/// The files of a directory of published views, or why there is none.
+pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    published(directory).map_err(|error| format!("no published views in {}: {error}", directory.display()))
+}
+
+/// Reads published views, from a directory or as an earlier job left them.
+pub(super) fn read(files: &[PathBuf], max_age: Duration, now_ms: i64) -> Result<Published, Failure> {
     let mut all = Published::default();
-    let files = match published(directory) {
-        Ok(files) => files,
-        Err(error) => {
-            all.notes.push(format!("no published views in {}: {error}", directory.display()));
-            return Ok(all);
-        }
-    };
     for file in files {
-        let snapshot = compare::read(&file)?;
+        let snapshot = compare::read(file)?;
+        let id = &snapshot.context.id;
+        if all.views.iter().any(|view| view.context.id == *id) {
+            return Err(Failure::Usage(format!("{}: a second view of {id}; give one of them", file.display())));
+        }
         match refusal(&snapshot, max_age, now_ms) {
             None => all.views.push(snapshot),
             Some(why) => {
