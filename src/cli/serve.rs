@@ -54,7 +54,7 @@ async fn serve(listening: &Listening, limits: Limits, configuration: Configurati
     let mut terminated = signal(SignalKind::terminate()).map_err(|error| broken(&error))?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| broken(&error))?;
     let listener = listening.listener().map_err(|error| broken(&error))?;
-    let answers = Arc::new(Answers::new(configuration));
+    let answers = Arc::new(Answers::new(configuration)?);
     output::say(&format!("serving on {}", listening.path().display()));
     // Fails only where a service manager named a socket and does not listen on it; it will notice.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
