@@ -79,7 +79,12 @@ pub fn wait(file: &Path) {
 
 fn keeper(stream: UnixStream, sign: &Path) -> Child {
     let stream = OwnedFd::from(stream);
-    cast("keeping", &[sign.to_str().unwrap()]).stdin(stream).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    cast("keeping", &[sign.to_str().unwrap()])
+        .stdin(stream)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// Connects, gives the connection to another process, and lives on without it.
