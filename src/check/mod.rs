@@ -6,6 +6,7 @@
 pub mod baseline;
 pub mod catalogue;
 pub mod definition;
+pub mod disclosure;
 pub mod evaluate;
 pub mod examples;
 pub mod expression;
@@ -20,9 +21,10 @@ pub mod waiver;
 
 pub use baseline::{Against, Baseline, Fate, Past};
 pub use catalogue::Catalogue;
-pub use evaluate::{Options, evaluate};
+pub use disclosure::{Disclosure, Level};
+pub use evaluate::{Compared, Judged, Options, evaluate, judge};
 pub use finding::{Finding, Outcome, Participant, Severity, Unseen};
 pub use program::Check;
 pub use refusal::{CatalogueError, Refusal};
 pub use run::{ContextNote, Run, Verdict};
-pub use waiver::{Waiver, WaiverError};
+pub use waiver::{Waiver, WaiverError, apply as waive};

@@ -85,12 +85,12 @@ fn listed(problems: &[WaiverProblem]) -> String {
 }
 
 /// Waives what the options say, or says what is wrong with them.
-pub(super) fn apply(catalogue: &Catalogue, options: &Options, findings: &mut [Finding]) -> Result<(), WaiverError> {
+pub fn apply(catalogue: &Catalogue, options: &Options, findings: &mut [Finding]) -> Result<(), WaiverError> {
     let mut problems = Vec::new();
     for waiver in &options.waivers {
         let problem = match mistake(catalogue, options.today, waiver) {
             Some(problem) => Some(problem),
-            None if waive(waiver, findings) => None,
+            None if waive(waiver, findings) || options.partial => None,
             None => Some(WaiverMistake::Unused { check: waiver.check.clone() }),
         };
         if let Some(problem) = problem {

@@ -22,8 +22,10 @@ Exit codes: 0 coherent, 1 incoherent, 2 usage or configuration, 3 could not be d
 pub enum Command {
     /// Look from every context of this host and compare
     Doctor(Doctor),
-    /// The first job of a pipeline: look from here, take the other views from a directory, compare
+    /// The first job of a pipeline: look from here, get the other views from the host, compare
     Check(Check),
+    /// Give this host's verdicts to its jobs over a Unix socket
+    Serve(Serve),
     /// Print the snapshot of one context
     Probe(Probe),
     /// Compare recorded snapshots
@@ -172,21 +174,45 @@ pub struct Doctor {
     pub publish: Option<PathBuf>,
 }
 
+/// Where `serve` listens and `check` asks.
+pub const SOCKET: &str = "/run/parallax/parallax.sock";
+/// Where `check` looks for published views.
+pub const VIEWS: &str = "/run/parallax/snapshots";
+
 #[derive(Debug, Args)]
 pub struct Check {
     #[command(flatten)]
     pub reports: Reports,
     #[command(flatten)]
     pub looking: Looking,
-    /// The directory into which `doctor --publish` wrote on the host
-    #[arg(long, value_name = "DIR", default_value = "/run/parallax/snapshots")]
-    pub views: PathBuf,
+    /// Ask the host's server here [default: /run/parallax/parallax.sock, if it is there]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Without a server: the directory into which `doctor --publish` wrote on the host [default: /run/parallax/snapshots]
+    #[arg(long, value_name = "DIR")]
+    pub views: Option<PathBuf>,
+    /// Without a server: a snapshot of another context, such as an artifact; may be given several times
+    #[arg(long = "view", value_name = "FILE")]
+    pub view: Vec<PathBuf>,
     /// Refuse published snapshots that are older than this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
     pub max_age: Duration,
     /// A view that must be there, such as `service:nix-daemon`; may be given several times
     #[arg(long, value_name = "ID")]
     pub require: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to listen [default: socket of [serve] in parallax.toml, else /run/parallax/parallax.sock]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Lay no copy of parallax beside the socket
+    #[arg(long)]
+    pub no_binary: bool,
+    /// Know callers as on a kernel without SO_PEERPIDFD
+    #[arg(long, hide = true)]
+    pub without_peer_pidfd: bool,
 }
 
 #[derive(Debug, Args)]

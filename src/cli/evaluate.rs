@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::configuration::Configuration;
 use super::diagnose;
 use super::exit::Failure;
-use crate::check::{self, Catalogue, ContextNote, Options, Run};
+use crate::check::disclosure::WITHHELD;
+use crate::check::{self, Catalogue, ContextNote, Disclosure, Finding, Judged, Options, Run};
 use crate::context::chain;
 use crate::snapshot::{Entry, PipelineJob, Snapshot};
 
@@ -40,8 +41,28 @@ pub(super) struct Views {
     pub(super) notes: Vec<String>,
 }
 
+/// For whom a run is made that is not for the host's own people.
+pub(super) struct Told<'a> {
+    /// What they are told.
+    pub(super) disclosure: &'a Disclosure,
+    /// Keeps back what they may not compare now.
+    pub(super) hold: &'a dyn Fn(&mut Judged<'_>),
+}
+
 /// Evaluates all checks over the contexts on the chain.
 pub(super) fn run(
+    command: &str,
+    started: &Started,
+    views: Views,
+    configuration: &Configuration,
+    allow_unknown: bool,
+) -> Result<Run, Failure> {
+    run_for(None, command, started, views, configuration, allow_unknown)
+}
+
+/// The same, for a caller where there is one: outcomes come from everything that was seen, words from what the caller is told.
+pub(super) fn run_for(
+    told: Option<&Told<'_>>,
     command: &str,
     started: &Started,
     views: Views,
@@ -56,13 +77,14 @@ pub(super) fn run(
     let missing = missing(&required, &on_chain);
     notes.extend(Some(configuration.note.clone()).filter(|note| !note.is_empty()));
     notes.extend(without_nix(&on_chain));
-    let mut catalogue = Catalogue::builtin().map_err(|error| diagnose::broken(&error))?;
-    if let Some(directory) = &configuration.checks {
-        catalogue = catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error))?;
+    let catalogue = catalogue(configuration)?;
+    // A caller is compared with a part of the host, so a waiver may find nothing to waive.
+    let options = Options { partial: told.is_some(), ..options(configuration) };
+    let mut judged = check::judge(&catalogue, &on_chain, told.map(|told| told.disclosure));
+    if let Some(told) = told {
+        (told.hold)(&mut judged);
     }
-    let options = Options { today: today(), waivers: configuration.waivers.clone() };
-    let findings =
-        check::evaluate(&catalogue, &on_chain, &options).map_err(|error| Failure::Usage(error.to_string()))?;
+    let findings = judged.finish(&options).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(Run {
         command: command.to_owned(),
         host: on_chain.first().map(|snapshot| snapshot.context.host.clone()).unwrap_or_default(),
@@ -71,13 +93,41 @@ pub(super) fn run(
         started_ms: started.ms,
         took_ms: started.elapsed_ms(),
         off_chain: all - on_chain.len(),
-        contexts: on_chain.iter().map(note).collect(),
+        contexts: on_chain.iter().map(|snapshot| note(snapshot, told.map(|told| told.disclosure))).collect(),
         notes,
         missing,
         allow_unknown,
         baseline: None,
         findings,
     })
+}
+
+/// The built-in checks, and those beside the configuration.
+fn catalogue(configuration: &Configuration) -> Result<Catalogue, Failure> {
+    let catalogue = Catalogue::builtin().map_err(|error| diagnose::broken(&error))?;
+    match &configuration.checks {
+        Some(directory) => catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error)),
+        None => Ok(catalogue),
+    }
+}
+
+fn options(configuration: &Configuration) -> Options {
+    Options { today: today(), waivers: configuration.waivers.clone(), partial: false }
+}
+
+/// What the checks beside the configuration come to over one context. Nothing is waived.
+pub(super) fn of_project(snapshot: Snapshot, configuration: &Configuration) -> Result<Vec<Finding>, Failure> {
+    let builtin = Catalogue::builtin().map_err(|error| diagnose::broken(&error))?;
+    let options = Options { waivers: Vec::new(), ..options(configuration) };
+    let found = check::evaluate(&catalogue(configuration)?, &[snapshot], &options);
+    let found = found.map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(found.into_iter().filter(|finding| builtin.get(&finding.check).is_none()).collect())
+}
+
+/// Applies the configuration's waivers to findings that were made elsewhere.
+pub(super) fn waive(findings: &mut [Finding], configuration: &Configuration) -> Result<(), Failure> {
+    let catalogue = catalogue(configuration)?;
+    check::waive(&catalogue, &options(configuration), findings).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// The job that all jobs' contexts are part of; where there are several, the run is none's.
@@ -127,11 +177,17 @@ fn missing(required: &[String], snapshots: &[Snapshot]) -> Vec<String> {
 }
 
 /// What a report says of a context.
-fn note(snapshot: &Snapshot) -> ContextNote {
+fn note(snapshot: &Snapshot, to: Option<&Disclosure>) -> ContextNote {
+    let (id, name) = to.map_or_else(
+        || (snapshot.context.id.clone(), snapshot.context.name.clone()),
+        |to| to.called(&snapshot.context),
+    );
+    let limits = &snapshot.context.limits;
+    let told = to.is_none_or(|to| to.is_open() || to.is_own(&snapshot.context.id));
     let unobserved = snapshot.to_json().get("unobserved").and_then(|table| table.as_object().map(serde_json::Map::len));
     ContextNote {
-        id: snapshot.context.id.clone(),
-        name: snapshot.context.name.clone(),
+        id,
+        name,
         entry: match snapshot.context.entry {
             Entry::Native => "native",
             Entry::Entered => "entered",
@@ -140,7 +196,7 @@ fn note(snapshot: &Snapshot) -> ContextNote {
             Entry::None => "none",
         }
         .to_owned(),
-        limits: snapshot.context.limits.clone(),
+        limits: if told || limits.is_empty() { limits.clone() } else { vec![WITHHELD.to_owned()] },
         took_ms: snapshot.took_ms,
         unobserved: unobserved.unwrap_or_default(),
     }

@@ -4,10 +4,12 @@
 //! Imports nothing else of ours and knows no fact, check or report.
 
 pub mod credentials;
+pub mod descriptors;
 pub mod entry;
 pub mod jail;
 pub mod kernel;
 pub mod namespaces;
+pub mod peer;
 pub mod process;
 pub mod root;
 pub mod seccomp;

@@ -1,7 +1,7 @@
 //! Images, made from trees on this machine: no registry is asked.
 //!
 //! `parallax-world-busybox`: one static busybox and its links. `parallax-world-nix`: the same and this machine's own Nix with the
-//! libraries that it loads. `parallax-world-scratch`: one static binary and nothing else.
+//! libraries that it loads. `parallax-world-curl`: that and this machine's curl. `parallax-world-scratch`: one static binary and nothing else.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
@@ -12,6 +12,7 @@ use crate::engine;
 
 pub const BUSYBOX: &str = "parallax-world-busybox";
 pub const NIX: &str = "parallax-world-nix";
+pub const CURL: &str = "parallax-world-curl";
 pub const SCRATCH: &str = "parallax-world-scratch";
 
 /// Makes all of them.
@@ -23,6 +24,8 @@ pub fn build_all() -> Result<(), String> {
     engine::import(&busybox, BUSYBOX)?;
     nix_on_top(&busybox).map_err(text)?;
     engine::import(&busybox, NIX)?;
+    program_on_top(&busybox, Path::new("/usr/bin/curl")).map_err(text)?;
+    engine::import(&busybox, CURL)?;
     let scratch = work.path().join("scratch");
     std::fs::create_dir_all(&scratch).map_err(text)?;
     std::fs::copy("/bin/busybox", scratch.join("busybox")).map_err(text)?;
@@ -51,9 +54,17 @@ fn busybox_tree(tree: &Path) -> std::io::Result<()> {
 
 /// Adds `nix` and what it loads, at the same paths as on this machine.
 fn nix_on_top(tree: &Path) -> std::io::Result<()> {
-    let nix = std::fs::canonicalize("/usr/bin/nix")?;
-    copy_into(tree, &nix)?;
-    let listing = Command::new("ldd").arg(&nix).output()?;
+    program_on_top(tree, &std::fs::canonicalize("/usr/bin/nix")?)?;
+    for name in ["nix-store", "nix-build", "nix-daemon"] {
+        let _ = symlink("nix", tree.join("usr/bin").join(name));
+    }
+    Ok(())
+}
+
+/// Adds a program and the libraries that it loads, at the same paths as on this machine.
+fn program_on_top(tree: &Path, program: &Path) -> std::io::Result<()> {
+    copy_into(tree, program)?;
+    let listing = Command::new("ldd").arg(program).output()?;
     let mut libraries = BTreeSet::new();
     for line in String::from_utf8_lossy(&listing.stdout).lines() {
         let path = line.split_whitespace().find(|word| word.starts_with('/'));
@@ -61,9 +72,6 @@ fn nix_on_top(tree: &Path) -> std::io::Result<()> {
     }
     for library in libraries {
         copy_into(tree, &library)?;
-    }
-    for name in ["nix-store", "nix-build", "nix-daemon"] {
-        let _ = symlink("nix", tree.join("usr/bin").join(name));
     }
     Ok(())
 }

@@ -6,20 +6,24 @@ pub mod docker;
 pub mod procfs;
 pub mod services;
 
+mod asking;
 mod containers;
 mod here;
 mod names;
+mod pipeline;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Context, EnvironmentSource};
+use super::{Context, EnvironmentSource, RunnerPart};
 use crate::formats::cgroup::Owner;
 use crate::snapshot::{ContextKind, Entry, Header};
+pub use asking::{Asker, Asking};
 use containers::{Standing, Units, is_shim, standing};
 use here::Here;
 use names::Names;
+pub use pipeline::job_of_variables;
 use procfs::{Process, Processes};
 use services::Instance;
 use users::Accounts;
@@ -35,11 +39,22 @@ pub struct Scope {
     pub docker_host: Option<String>,
     /// How long reading the processes may take, 5 s by default.
     pub deadline: Duration,
+    /// The process that asks, where one does.
+    pub asker: Option<Asker>,
+    /// Keys of labels that are wanted beside those of GitLab Runner and Compose.
+    pub labels: Vec<String>,
 }
 
 impl Default for Scope {
     fn default() -> Self {
-        Self { users: Vec::new(), invoker: Invoker::default(), docker_host: None, deadline: Duration::from_secs(5) }
+        Self {
+            users: Vec::new(),
+            invoker: Invoker::default(),
+            docker_host: None,
+            deadline: Duration::from_secs(5),
+            asker: None,
+            labels: Vec::new(),
+        }
     }
 }
 
@@ -60,6 +75,10 @@ pub struct Discovered {
     pub refused: Vec<Refused>,
     /// Sources that could not be read, in whole sentences for a person.
     pub notes: Vec<String>,
+    /// Who asks, where that was wanted and the process still lives. Not among the contexts.
+    pub asking: Option<Asking>,
+    /// What engines say of containers, by the ids of their contexts.
+    pub engines: BTreeMap<String, docker::Named>,
 }
 
 /// A context that exists and cannot be entered.
@@ -88,7 +107,7 @@ pub async fn discover(scope: &Scope) -> Discovered {
             return found;
         }
     };
-    let engines = docker::ask(&sockets(scope)).await;
+    let engines = docker::ask(&sockets(scope), &scope.labels).await;
     found.notes.extend(engines.notes);
     found.notes.extend(hidden_note(&processes));
     found.notes.extend(processes.stuck.map(|pid| {
@@ -134,6 +153,9 @@ pub async fn discover(scope: &Scope) -> Discovered {
         }
     }
     make_unique(&mut found);
+    found.asking =
+        scope.asker.and_then(|asker| asking::find(&here, asker, &processes.others, &gathered, &names, &accounts));
+    found.engines = asking::engines(&here, &found, &gathered, &names);
     found
 }
 
@@ -176,7 +198,8 @@ fn host(here: &Here<'_>) -> Context {
             }
         }
     }
-    Context { header, process: None, take: here.own_identity(), environment: EnvironmentSource::Own }
+    let (take, environment) = (here.own_identity(), EnvironmentSource::Own);
+    Context { header, process: None, take, environment, runner: RunnerPart::None, asked: None }
 }
 
 /// The processes by what they are.
@@ -262,7 +285,9 @@ fn service_contexts(here: &Here<'_>, services: &[Instance<'_>]) -> Vec<Result<Co
         let full = if named.insert(name) { name.clone() } else { format!("{name}@{}", process.start_ticks) };
         let mut header = here.header(ContextKind::Service, &full, Some(process));
         header.service = Some(name.clone());
-        here.context(header, process)
+        let found = here.context(header, process);
+        let is_runner = containers::is_runner(process);
+        found.map(|context| Context { runner: if is_runner { RunnerPart::Manager } else { context.runner }, ..context })
     };
     services.iter().map(context).collect()
 }
@@ -284,19 +309,25 @@ fn unit_starts(processes: &[Process]) -> BTreeMap<String, u64> {
     starts
 }
 
-/// Two containers of two engines can have one name, and two users of one container can differ in their rights alone: the later ones get a number.
+/// Two containers of two engines can have one name, and two users of one container can differ in their rights alone: the later ones get a number,
+/// ids and names alike.
 fn make_unique(found: &mut Discovered) {
-    let mut taken = BTreeSet::new();
+    let (mut ids, mut names) = (BTreeSet::new(), BTreeSet::new());
     let headers = found.contexts.iter_mut().map(|context| &mut context.header);
     for header in headers.chain(found.refused.iter_mut().map(|refused| &mut refused.header)) {
-        let base = header.id.clone();
-        let mut number = 1_u32;
-        while !taken.insert(header.id.clone()) {
-            number += 1;
-            header.id = format!("{base}~{number}");
-            header.name.clone_from(&header.id);
-        }
+        header.id = unique(&mut ids, &header.id);
+        header.name = unique(&mut names, &header.name);
     }
+}
+
+fn unique(taken: &mut BTreeSet<String>, base: &str) -> String {
+    let mut name = base.to_owned();
+    let mut number = 1_u32;
+    while !taken.insert(name.clone()) {
+        number += 1;
+        name = format!("{base}~{number}");
+    }
+    name
 }
 
 #[cfg(test)]

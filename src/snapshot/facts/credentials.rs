@@ -11,7 +11,7 @@ use crate::snapshot::{Fact, List};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Credentials {
-    /// Keys for S3-like endpoints, from the environment, AWS profiles and `mc` aliases.
+    /// Keys for S3-like endpoints, from the environment, AWS profiles, `mc` aliases, and the configuration that a runner uses.
     pub s3: Fact<List<S3Key>>,
     /// What the AWS chain of this context decides.
     pub aws: AwsChain,
@@ -27,15 +27,16 @@ pub struct Credentials {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3Key {
-    /// `environment`, `profile`, `mc-alias`, `mc-environment`.
+    /// `environment`, `profile`, `mc-alias`, `mc-environment`, `gitlab-runner` (the cache of a runner).
     pub provider: String,
-    /// The profile's or alias' name; for the environment, the variable.
+    /// The profile's or alias' name; for the environment, the variable; for a runner, the public start of its token.
     pub name: String,
     /// The file and line, or the variable, in which it stands.
     pub origin: String,
     /// The access key id: the public half.
     pub access_key_id: Fact<String>,
     /// Fingerprint of the secret key.
+    #[schemars(extend("x-disclosure" = "never"))]
     pub fingerprint: Fact<Fingerprint>,
     /// The endpoint it is for, normalised to `scheme://host:port`; absent when AWS itself is meant.
     pub endpoint: Fact<String>,
@@ -76,6 +77,7 @@ pub struct NetrcEntry {
     /// The login; absent when the entry has none.
     pub login: Fact<String>,
     /// Fingerprint of the password; absent when the entry has none.
+    #[schemars(extend("x-disclosure" = "never"))]
     pub fingerprint: Fact<Fingerprint>,
     /// The file and line.
     pub origin: String,
@@ -92,6 +94,7 @@ pub struct RegistryLogin {
     /// The user name; absent when a helper or a token holds it.
     pub user: Fact<String>,
     /// Fingerprint of the password; absent when a helper holds it.
+    #[schemars(extend("x-disclosure" = "never"))]
     pub fingerprint: Fact<Fingerprint>,
     /// The credential helper; absent when the file itself holds the login.
     pub helper: Fact<String>,
