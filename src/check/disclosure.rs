@@ -52,6 +52,16 @@ pub fn mark(path: &str) -> Mark {
     inside.map(|(_, mark)| *mark).max().unwrap_or(Mark::Never)
 }
 
+/// The mark of one of the paths that an expression reads. Where it reads fields of a list's elements, the element itself was read for its presence
+/// alone, which is as secret as the list.
+pub fn mark_among<'a>(path: &str, mut reads: impl Iterator<Item = &'a str>) -> Mark {
+    let has_fields = |read: &str| read.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    match path.strip_suffix("[]").and_then(|list| MARKS.get(list)) {
+        Some(of_list) if reads.any(has_fields) => *of_list,
+        _ => mark(path),
+    }
+}
+
 impl Disclosure {
     /// `own` is the id of the caller's context; `key` makes the names of what is withheld, and must be known to this machine alone.
     pub fn new(own: String, level: Level, key: Vec<u8>) -> Self {
@@ -75,11 +85,20 @@ impl Disclosure {
 
     /// Whether the caller is told the fact at this path, of its own context or of another one.
     pub fn tells(&self, path: &str, is_own: bool) -> bool {
+        self.tells_of(path, is_own, || mark(path))
+    }
+
+    /// The same, of one of the paths that an expression reads.
+    pub fn tells_among<'a>(&self, path: &str, reads: impl Iterator<Item = &'a str>, is_own: bool) -> bool {
+        self.tells_of(path, is_own, || mark_among(path, reads))
+    }
+
+    fn tells_of(&self, path: &str, is_own: bool, mark: impl FnOnce() -> Mark) -> bool {
         match (path, self.level) {
             // Of the header: what kind of context it is. Its name is told apart.
             ("kind" | "service" | "role" | "entry" | "boot" | "host", _) => true,
             ("id" | "name" | "user" | "image", level) => is_own || level == Level::All,
-            (path, level) => match mark(path) {
+            (_, level) => match mark() {
                 Mark::Never => false,
                 Mark::Host => level == Level::All,
                 Mark::Own => is_own || level == Level::All,
@@ -116,7 +135,7 @@ impl Disclosure {
 
 #[cfg(test)]
 mod tests {
-    use super::{Disclosure, Level, Mark, mark};
+    use super::{Disclosure, Level, Mark, mark, mark_among};
 
     #[test]
     fn a_structure_is_as_secret_as_the_most_secret_thing_in_it() {
@@ -128,6 +147,9 @@ mod tests {
         assert_eq!(mark("identity.uid"), Mark::Public);
         assert_eq!(mark("nix.trusted_public_keys[]"), Mark::Public);
         assert_eq!(mark("nothing.of.the.kind"), Mark::Never);
+        let fields = ["credentials.s3[]", "credentials.s3[].name"];
+        assert_eq!(mark_among("credentials.s3[]", fields.into_iter()), Mark::Own);
+        assert_eq!(mark_among("credentials.s3[]", fields[..1].iter().copied()), Mark::Never);
     }
 
     #[test]
