@@ -44,6 +44,12 @@ static MARKS: LazyLock<BTreeMap<String, Mark>> =
 /// The mark of what stands at a path; of a structure or list, the strictest of what is in it.
 pub fn mark(path: &str) -> Mark {
     let path = path.trim_end_matches("[]");
+    // Of the header: what kind of context it is, and what it is called, which is told apart.
+    match path {
+        "kind" | "service" | "role" | "entry" | "boot" | "host" => return Mark::Public,
+        "id" | "name" | "user" | "image" => return Mark::Own,
+        _ => {}
+    }
     let inside = MARKS.range(path.to_owned()..).take_while(|(fact, _)| fact.starts_with(path)).filter(|(fact, _)| {
         let rest = fact.get(path.len()..).unwrap_or_default();
         rest.is_empty() || rest.starts_with(['.', '['])
@@ -85,25 +91,21 @@ impl Disclosure {
 
     /// Whether the caller is told the fact at this path, of its own context or of another one.
     pub fn tells(&self, path: &str, is_own: bool) -> bool {
-        self.tells_of(path, is_own, || mark(path))
+        self.tells_of(mark(path), is_own)
     }
 
     /// The same, of one of the paths that an expression reads.
     pub fn tells_among<'a>(&self, path: &str, reads: impl Iterator<Item = &'a str>, is_own: bool) -> bool {
-        self.tells_of(path, is_own, || mark_among(path, reads))
+        self.tells_of(mark_among(path, reads), is_own)
     }
 
-    fn tells_of(&self, path: &str, is_own: bool, mark: impl FnOnce() -> Mark) -> bool {
-        match (path, self.level) {
-            // Of the header: what kind of context it is. Its name is told apart.
-            ("kind" | "service" | "role" | "entry" | "boot" | "host", _) => true,
-            ("id" | "name" | "user" | "image", level) => is_own || level == Level::All,
-            (_, level) => match mark() {
-                Mark::Never => false,
-                Mark::Host => level == Level::All,
-                Mark::Own => is_own || level == Level::All,
-                Mark::Public => is_own || level != Level::Verdict,
-            },
+    fn tells_of(&self, mark: Mark, is_own: bool) -> bool {
+        let level = self.level;
+        match mark {
+            Mark::Never => false,
+            Mark::Host => level == Level::All,
+            Mark::Own => is_own || level == Level::All,
+            Mark::Public => is_own || level != Level::Verdict,
         }
     }
 
