@@ -13,6 +13,10 @@ use crate::engine;
 pub const BUSYBOX: &str = "parallax-world-busybox";
 pub const NIX: &str = "parallax-world-nix";
 pub const SCRATCH: &str = "parallax-world-scratch";
+/// What a runner works in beside a job: the helper, and a shell for its scripts.
+pub const HELPER: &str = "parallax-world-helper";
+/// A job's: Nix as in [`NIX`], and curl.
+pub const CURL: &str = "parallax-world-curl";
 
 /// Makes all of them.
 pub fn build_all() -> Result<(), String> {
@@ -29,6 +33,30 @@ pub fn build_all() -> Result<(), String> {
     engine::import(&scratch, SCRATCH)
 }
 
+/// Makes the images that only a runner's jobs need.
+pub fn for_runner(helper: &Path) -> Result<(), String> {
+    let work = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let text = |e: std::io::Error| e.to_string();
+    let tree = work.path().join("helper");
+    busybox_tree(&tree).map_err(text)?;
+    helper_on_top(&tree, helper).map_err(text)?;
+    engine::import(&tree, HELPER)?;
+    let tree = work.path().join("curl");
+    busybox_tree(&tree).map_err(text)?;
+    nix_on_top(&tree).map_err(text)?;
+    with_libraries(&tree, Path::new("/usr/bin/curl")).map_err(text)?;
+    engine::import(&tree, CURL)
+}
+
+/// Adds the helper and the command that a runner starts in its image: a shell whose files everybody may change.
+fn helper_on_top(tree: &Path, helper: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::copy(helper, tree.join("usr/bin/gitlab-runner-helper"))?;
+    let build = tree.join("usr/bin/gitlab-runner-build");
+    std::fs::write(&build, "#!/bin/sh\numask 0000\nexec sh\n")?;
+    std::fs::set_permissions(build, std::fs::Permissions::from_mode(0o755))
+}
+
 fn busybox_tree(tree: &Path) -> std::io::Result<()> {
     for directory in ["bin", "etc", "tmp", "root", "proc", "sys", "dev", "home/job", "usr/bin", "usr/local/bin", "var"]
     {
@@ -37,7 +65,7 @@ fn busybox_tree(tree: &Path) -> std::io::Result<()> {
     std::fs::copy("/bin/busybox", tree.join("bin/busybox"))?;
     for name in [
         "sh", "sleep", "cat", "ls", "id", "nslookup", "httpd", "nc", "env", "grep", "sed", "awk", "tar", "gzip", "cp",
-        "mkdir", "test", "true",
+        "mkdir", "test", "true", "rm", "mv", "chmod", "ln", "find", "dirname", "basename", "tr", "head", "date", "which",
     ] {
         symlink("busybox", tree.join("bin").join(name))?;
     }
@@ -51,9 +79,17 @@ fn busybox_tree(tree: &Path) -> std::io::Result<()> {
 
 /// Adds `nix` and what it loads, at the same paths as on this machine.
 fn nix_on_top(tree: &Path) -> std::io::Result<()> {
-    let nix = std::fs::canonicalize("/usr/bin/nix")?;
-    copy_into(tree, &nix)?;
-    let listing = Command::new("ldd").arg(&nix).output()?;
+    with_libraries(tree, &std::fs::canonicalize("/usr/bin/nix")?)?;
+    for name in ["nix-store", "nix-build", "nix-daemon"] {
+        let _ = symlink("nix", tree.join("usr/bin").join(name));
+    }
+    Ok(())
+}
+
+/// Copies a program and the libraries that it loads to the same paths below the tree.
+fn with_libraries(tree: &Path, program: &Path) -> std::io::Result<()> {
+    copy_into(tree, program)?;
+    let listing = Command::new("ldd").arg(program).output()?;
     let mut libraries = BTreeSet::new();
     for line in String::from_utf8_lossy(&listing.stdout).lines() {
         let path = line.split_whitespace().find(|word| word.starts_with('/'));
@@ -61,9 +97,6 @@ fn nix_on_top(tree: &Path) -> std::io::Result<()> {
     }
     for library in libraries {
         copy_into(tree, &library)?;
-    }
-    for name in ["nix-store", "nix-build", "nix-daemon"] {
-        let _ = symlink("nix", tree.join("usr/bin").join(name));
     }
     Ok(())
 }

@@ -15,9 +15,11 @@ mod engine;
 mod escape;
 mod fixtures;
 mod foreign_text;
+mod gitlab;
 mod healthy;
 mod hostile;
 mod image;
+mod jobs;
 mod nix;
 mod pipeline;
 mod rights;
@@ -57,6 +59,7 @@ const WORLDS: &[World] = &[
         "a_file_of_another_uid_is_unobserved_for_user_1000_of_a_container",
         rights::a_file_of_another_uid_is_unobserved_for_user_1000_of_a_container,
     ),
+    ("trial", jobs::trial),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (
         "an_engine_that_accepts_and_never_answers_costs_seconds_and_a_note",
