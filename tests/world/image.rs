@@ -65,7 +65,8 @@ fn busybox_tree(tree: &Path) -> std::io::Result<()> {
     std::fs::copy("/bin/busybox", tree.join("bin/busybox"))?;
     for name in [
         "sh", "sleep", "cat", "ls", "id", "nslookup", "httpd", "nc", "env", "grep", "sed", "awk", "tar", "gzip", "cp",
-        "mkdir", "test", "true", "rm", "mv", "chmod", "ln", "find", "dirname", "basename", "tr", "head", "date", "which",
+        "mkdir", "test", "true", "rm", "mv", "chmod", "ln", "find", "dirname", "basename", "tr", "head", "date",
+        "which",
     ] {
         symlink("busybox", tree.join("bin").join(name))?;
     }

@@ -9,7 +9,10 @@ pub fn trial() {
     let template = Template::read("trial.gitlab-ci.yml", "parallax");
     for id in 1..3 {
         let begun = std::time::Instant::now();
-        let ended = runner.run(&Configured { volumes: vec!["/tmp:/run/parallax:ro".into()], ..Configured::default() }, template.job(id, CURL));
+        let ended = runner.run(
+            &Configured { volumes: vec!["/tmp:/run/parallax:ro".into()], ..Configured::default() },
+            template.job(id, CURL),
+        );
         println!("{:?} {ended:#?}", begun.elapsed());
     }
     println!("{}", runner.log());

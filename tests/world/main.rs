@@ -25,6 +25,7 @@ mod pipeline;
 mod rights;
 mod seeds;
 mod user;
+mod worlds;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 

@@ -14,7 +14,8 @@ pub struct Template {
 }
 
 /// Keywords that decide whether and when a job runs, or what its failure means: GitLab's, not the runner's.
-const OF_THE_PIPELINE: &[&str] = &["stage", "allow_failure", "needs", "rules", "tags", "interruptible", "image", "cache"];
+const OF_THE_PIPELINE: &[&str] =
+    &["stage", "allow_failure", "needs", "rules", "tags", "interruptible", "image", "cache"];
 
 impl Template {
     /// The job of this name in the template of this name.
