@@ -36,5 +36,6 @@ pub mod context;
 pub mod formats;
 pub mod probe;
 pub mod report;
+pub mod serve;
 pub mod snapshot;
 pub mod sys;

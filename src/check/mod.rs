@@ -5,6 +5,7 @@
 
 pub mod catalogue;
 pub mod definition;
+pub mod disclosure;
 pub mod evaluate;
 pub mod examples;
 pub mod expression;
@@ -18,7 +19,8 @@ pub mod value;
 pub mod waiver;
 
 pub use catalogue::Catalogue;
-pub use evaluate::{Options, evaluate};
+pub use disclosure::{Disclosure, Level};
+pub use evaluate::{Compared, Judged, Options, evaluate, judge};
 pub use finding::{Finding, Outcome, Participant, Severity, Unseen};
 pub use program::Check;
 pub use refusal::{CatalogueError, Refusal};

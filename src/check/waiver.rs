@@ -96,7 +96,7 @@ pub(super) fn apply(catalogue: &Catalogue, options: &Options, findings: &mut [Fi
     for waiver in &options.waivers {
         let problem = match mistake(catalogue, options.today, waiver) {
             Some(problem) => Some(problem),
-            None if waive(waiver, findings) => None,
+            None if waive(waiver, findings) || options.partial => None,
             None => Some(WaiverMistake::Unused { check: waiver.check.clone() }),
         };
         if let Some(problem) = problem {

@@ -5,6 +5,7 @@
 //! user and no stranger may write them. Every key is known or refused; a mistake is shown with file, line and column. Must not look
 //! at any target. Whether a waiver is expired or unused is judged elsewhere.
 
+mod serving;
 mod written;
 
 use std::io::Read;
@@ -16,6 +17,7 @@ use miette::Diagnostic;
 
 use crate::probe::{Account, Wishes};
 
+pub use serving::{Allow, Disclose, Serve};
 pub use written::{Wrong, schema};
 
 /// The longest file that is read, in bytes.
@@ -62,6 +64,8 @@ pub struct Configuration {
     pub waivers: Vec<Waiver>,
     /// The deadline of the whole run, in milliseconds.
     pub deadline_ms: Option<u64>,
+    /// How `parallax serve` serves.
+    pub serve: Serve,
     /// The directory with further checks, `checks` beside the file, if it is there.
     pub checks: Option<PathBuf>,
 }

@@ -60,7 +60,8 @@ pub(super) fn run(
     if let Some(directory) = &configuration.checks {
         catalogue = catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error))?;
     }
-    let options = Options { today: today(), waivers: configuration.waivers.iter().map(waiver).collect() };
+    let options =
+        Options { today: today(), waivers: configuration.waivers.iter().map(waiver).collect(), partial: false };
     let findings =
         check::evaluate(&catalogue, &on_chain, &options).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(Run {

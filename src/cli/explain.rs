@@ -63,6 +63,7 @@ pub(super) fn fact_pages(catalogue: &Catalogue) -> Vec<FactPage> {
                 path: fact.path,
                 type_: fact.type_name,
                 doc: fact.meaning,
+                told: fact.disclosure.words().to_owned(),
             }
         })
         .collect()

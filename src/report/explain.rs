@@ -42,6 +42,8 @@ pub struct FactPage {
     pub doc: String,
     /// The checks that read it.
     pub read_by: Vec<String>,
+    /// Whom a server tells it, in words.
+    pub told: String,
 }
 
 /// A check's page for a terminal.
@@ -67,6 +69,7 @@ pub fn fact_text(fact: &FactPage, style: &Style) -> String {
     paragraphs(&mut page, &fact.doc);
     page.gap();
     listed(&mut page, "read by: ", &fact.read_by);
+    page.labelled(Ink::Plain, 0, "told:    ", &text::plain(&fact.told));
     page.finish()
 }
 
@@ -96,6 +99,7 @@ pub fn fact_markdown(fact: &FactPage) -> String {
     if !fact.read_by.is_empty() {
         page.push_str(&format!("* Read by: {}\n", codes(&fact.read_by)));
     }
+    page.push_str(&format!("* Told: {}\n", escape(&fact.told)));
     if !fact.doc.trim().is_empty() {
         page.push_str(&format!("\n{}\n", markdown_prose(&fact.doc)));
     }

@@ -27,6 +27,43 @@ pub struct FactPath {
     pub type_name: String,
     /// What it means, in which unit, and where it is read.
     pub meaning: String,
+    /// Whom a server tells it.
+    pub disclosure: Disclosure,
+}
+
+/// Whom a server tells a fact, as the type marks it (`x-disclosure` in the schema). The strictest is the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Disclosure {
+    /// `public`: everybody who asks.
+    Public,
+    /// No mark: whose context it is of.
+    Own,
+    /// `host`: nobody but the host, for it is the host's view of processes.
+    Host,
+    /// `never`: nobody at all; it may be compared only.
+    Never,
+}
+
+impl Disclosure {
+    fn of(property: &Value) -> Self {
+        match property.get("x-disclosure").and_then(Value::as_str) {
+            Some("public") => Self::Public,
+            Some("host") => Self::Host,
+            None => Self::Own,
+            // A mark that is not known is no permission.
+            Some(_) => Self::Never,
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Public => "public: callers of `parallax serve` are told it of every context",
+            Self::Own => "callers of `parallax serve` are told it of their own context only",
+            Self::Host => "callers of `parallax serve` are not told it",
+            Self::Never => "never told to anybody, only compared",
+        }
+    }
 }
 
 /// Every fact, by path.
@@ -47,7 +84,8 @@ fn walk(schema: &Value, path: &str, found: &mut Vec<FactPath>) {
             walk(inner, &at, found);
             continue;
         }
-        found.push(FactPath { path: at.clone(), type_name: type_name(inner), meaning });
+        let disclosure = Disclosure::of(property);
+        found.push(FactPath { path: at.clone(), type_name: type_name(inner), meaning, disclosure });
         if let Some(items) = inner.get("items") {
             walk(not_null(items), &format!("{at}[]"), found);
         }
@@ -88,7 +126,19 @@ fn element(schema: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::fact_paths;
+    use super::{Disclosure, fact_paths};
+
+    #[test]
+    fn a_fingerprint_is_never_told_and_what_is_not_marked_is_told_to_its_own_context_only() {
+        let facts = fact_paths();
+        let of = |path: &str| facts.iter().find(|fact| fact.path == path).map(|fact| fact.disclosure);
+        for fact in facts.iter().filter(|fact| fact.path.ends_with("fingerprint")) {
+            assert_eq!(fact.disclosure, Disclosure::Never, "{}", fact.path);
+        }
+        assert_eq!(of("store.db.mode"), Some(Disclosure::Public));
+        assert_eq!(of("store.db.path"), Some(Disclosure::Own));
+        assert_eq!(of("store.database.lock_holders[].pid"), Some(Disclosure::Host));
+    }
 
     #[test]
     fn every_fact_has_a_type_and_a_sentence() {

@@ -10,6 +10,8 @@ use super::observation::{MARKER, PARTIAL};
 
 /// The path suffix that stands for the elements that could not be looked at.
 pub const REST: &str = "[*]";
+/// The most steps that a path has.
+const DEEPEST: usize = 32;
 
 /// Takes the markers out of `tree` and returns them by path.
 pub fn lift(tree: &mut Value) -> BTreeMap<String, Value> {
@@ -67,6 +69,10 @@ pub fn lower(tree: &mut Value, unobserved: &BTreeMap<String, Value>) -> Result<(
 }
 
 fn put(tree: &mut Value, path: &str, reason: &Value) -> Option<()> {
+    // No fact lies deeper. A path from a stranger must not make a tree that is too deep to be dropped.
+    if path.split(['.', '[']).count() > DEEPEST {
+        return None;
+    }
     if let Some(list) = path.strip_suffix(REST) {
         let place = walk(tree, list)?;
         let items = std::mem::take(place);

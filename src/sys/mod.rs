@@ -8,6 +8,7 @@ pub mod entry;
 pub mod jail;
 pub mod kernel;
 pub mod namespaces;
+pub mod peer;
 pub mod process;
 pub mod root;
 pub mod seccomp;

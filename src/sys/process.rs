@@ -86,6 +86,27 @@ impl ProcessDirectory {
         Ok(String::from_utf8_lossy(target.as_bytes()).into_owned())
     }
 
+    /// The names in its `fd`, at most `cap`, and whether that is all.
+    pub fn descriptors(&self, cap: usize) -> Result<(Vec<String>, bool), LookError> {
+        let path = format!("/proc/{}/fd", self.pid);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory =
+            rustix::fs::openat(&self.directory, "fd", flags, Mode::empty()).map_err(|errno| refused(&path, errno))?;
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&directory).map_err(|errno| refused(&path, errno))? {
+            let entry = entry.map_err(|errno| refused(&path, errno))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') {
+                continue;
+            }
+            if names.len() == cap {
+                return Ok((names, false));
+            }
+            names.push(name);
+        }
+        Ok((names, true))
+    }
+
     /// Which namespace it is in.
     pub fn namespace(&self, name: &str) -> Result<NamespaceNumber, LookError> {
         let path = format!("/proc/{}/ns/{name}", self.pid);

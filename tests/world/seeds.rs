@@ -8,6 +8,8 @@ use crate::nix::NixDaemon;
 use crate::worlds::{self, Side, State, World};
 
 const JOB: &str = "parallax-world-job";
+/// What its context is called.
+const ROLE: &str = "job";
 const SLEEP: &[&str] = &["sleep", "900"];
 /// Labels as the docker executor sets them on a job's container.
 const JOB_LABELS: [&str; 4] =
@@ -63,15 +65,15 @@ fn assert_named(world: &World, broken: &Report, repaired: &Report, words: &[&str
 }
 
 pub fn a_job_that_writes_the_hosts_database_beside_the_daemon() {
-    twins(&worlds::one_writer(), &[JOB]);
+    twins(&worlds::one_writer(), &[ROLE]);
 }
 
 pub fn a_root_job_that_silently_takes_its_own_store() {
-    twins(&worlds::own_store(), &[JOB]);
+    twins(&worlds::own_store(), &[ROLE]);
 }
 
 pub fn a_cache_on_loopback_that_only_the_host_serves() {
-    twins(&worlds::cache_on_loopback(), &[JOB]);
+    twins(&worlds::cache_on_loopback(), &[ROLE]);
 }
 
 pub fn a_bash_from_the_host_in_an_image_without_its_loader() {
@@ -79,7 +81,7 @@ pub fn a_bash_from_the_host_in_an_image_without_its_loader() {
     let starts = |container: &Container| container.exec(&["/opt/tools/bash", "-c", "exit 0"]).is_ok();
     let broken = look(&world, State::Broken, &|job| assert!(!starts(job), "the kernel refuses it"));
     let repaired = look(&world, State::Repaired, &|job| assert!(starts(job), "the kernel starts it"));
-    assert_named(&world, &broken, &repaired, &[JOB]);
+    assert_named(&world, &broken, &repaired, &[ROLE]);
 }
 
 pub fn two_access_keys_for_what_the_configuration_calls_one_account() {
@@ -93,7 +95,7 @@ pub fn two_access_keys_for_what_the_configuration_calls_one_account() {
 }
 
 pub fn a_substituter_that_the_daemon_ignores_from_an_untrusted_user() {
-    let (broken, _) = twins(&worlds::ignored_cache(), &[JOB]);
+    let (broken, _) = twins(&worlds::ignored_cache(), &[ROLE]);
     let key = broken.row("nix/honoured-requests", &["trusted-public-keys"]);
     assert_eq!(key["outcome"], "incoherent");
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::{Key, Row, Rows, bind, canonical};
+use super::secrets::Secrets;
 use super::words::{self, Draft};
 use super::world::World;
 use super::{judged, unknown_contexts};
@@ -84,7 +85,11 @@ fn group<'a>(check: &'a Check, world: &World, side: &Side, key: &Key, rows: &[&R
         }
     }
     let participants: Vec<_> = members.iter().map(|member| words::participant(world, side, member.row)).collect();
-    let subject = members.first_mut().map(|member| words::subject(check, &mut member.frame, &participants))?;
+    // The caller is shown the subject as it sees it itself.
+    let own = members.iter().position(|member| world.is_own(member.row.context)).unwrap_or_default();
+    let subject = members.get_mut(own).map(|member| words::subject(world, check, &mut member.frame, &participants))?;
+    let mut secrets = Secrets::default();
+    members.iter().for_each(|member| secrets.add(world, side, member.row));
     let everyone: Vec<usize> = members.iter().flat_map(|member| member.row.members.iter().copied()).collect();
     let mut frames: Vec<_> = members.iter().map(|member| member.frame.clone()).collect();
     let mut draft = judged(check, world, [&everyone, &everyone], held, subject, participants, count - 1, &mut frames);
@@ -94,6 +99,7 @@ fn group<'a>(check: &'a Check, world: &World, side: &Side, key: &Key, rows: &[&R
         draft.message = words::unknown_message(&unseen);
         draft.unseen = unseen;
     }
+    draft.secrets = secrets;
     Some(draft)
 }
 

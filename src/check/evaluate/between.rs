@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::agree::weak_causes;
 use super::rows::{Key, Row, Rows, bind};
+use super::secrets::Secrets;
 use super::words::{self, Draft};
 use super::world::World;
 use super::{judged, unknown_contexts};
@@ -16,7 +17,7 @@ use crate::check::value::Unknown;
 /// One check at work.
 struct Between<'a, 't> {
     check: &'a Check,
-    world: &'t World,
+    world: &'t World<'t>,
     sides: [&'a Side; 2],
 }
 
@@ -27,7 +28,7 @@ struct Partner<'r, 't> {
     pairs: u64,
 }
 
-pub fn between<'a>(check: &'a Check, world: &World) -> Vec<Draft<'a>> {
+pub fn between<'a>(check: &'a Check, world: &World<'_>) -> Vec<Draft<'a>> {
     let [first, second] = check.program.sides.as_slice() else { return Vec::new() };
     let at = Between { check, world, sides: [first, second] };
     let (mut a, b) = (Rows::gather(world, first), Rows::gather(world, second));
@@ -96,6 +97,13 @@ impl<'a, 't> Between<'a, 't> {
         }
     }
 
+    fn secrets(&self, row: &Row<'t>, partners: &[Partner<'_, 't>]) -> Secrets {
+        let mut secrets = Secrets::default();
+        secrets.add(self.world, self.sides[0], row);
+        partners.iter().for_each(|partner| secrets.add(self.world, self.sides[1], partner.row));
+        secrets
+    }
+
     fn pair(&self, row: &Row<'t>, partner: &Partner<'_, 't>) -> Draft<'a> {
         let mut frame = self.frame(row, Some(partner));
         let held = condition(frame.evaluate(&self.check.program.test));
@@ -103,9 +111,11 @@ impl<'a, 't> Between<'a, 't> {
             words::participant(self.world, self.sides[0], row),
             words::participant(self.world, self.sides[1], partner.row),
         ];
-        let subject = words::subject(self.check, &mut frame, &participants);
+        let subject = words::subject(self.world, self.check, &mut frame, &participants);
         let members = [row.members.as_slice(), &partner.row.members];
-        judged(self.check, self.world, members, held, subject, participants, partner.pairs, &mut [frame])
+        let secrets = self.secrets(row, std::slice::from_ref(partner));
+        let draft = judged(self.check, self.world, members, held, subject, participants, partner.pairs, &mut [frame]);
+        Draft { secrets, ..draft }
     }
 
     /// One partner for which the claim holds is enough.
@@ -145,7 +155,8 @@ impl<'a, 't> Between<'a, 't> {
         participants.extend(shown.iter().map(|partner| words::participant(self.world, self.sides[1], partner.row)));
         participants.dedup();
         // The partners change without the row being another one: the subject names only whom it is about.
-        let subject = words::subject(self.check, &mut self.frame(row, partners.first()), &participants[..1]);
+        let subject =
+            words::subject(self.world, self.check, &mut self.frame(row, partners.first()), &participants[..1]);
         let mut draft =
             judged(self.check, self.world, [&row.members, &[]], held, subject, participants, count, &mut frames);
         if draft.outcome == Outcome::Unknown {
@@ -154,6 +165,7 @@ impl<'a, 't> Between<'a, 't> {
             draft.message = words::unknown_message(&unseen);
             draft.unseen = unseen;
         }
+        draft.secrets = self.secrets(row, partners);
         draft
     }
 
@@ -176,7 +188,7 @@ impl<'a, 't> Between<'a, 't> {
         };
         let mut frame = self.frame(row, None);
         let participants = vec![words::participant(self.world, self.sides[0], row)];
-        let subject = words::subject(self.check, &mut frame, &participants);
+        let subject = words::subject(self.world, self.check, &mut frame, &participants);
         let members = [row.members.as_slice(), &[]];
         let mut draft = judged(self.check, self.world, members, held, subject, participants, row.count, &mut [frame]);
         if draft.outcome == Outcome::Unknown {

@@ -3,26 +3,32 @@
 
 mod agree;
 mod between;
+mod judged;
 mod rows;
+mod secrets;
+mod told;
 mod words;
 mod world;
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
 use super::catalogue::Catalogue;
 use super::definition::Relation;
+use super::disclosure::Disclosure;
 use super::expression::{Frame, condition};
 use super::finding::{Finding, Outcome, Participant};
 use super::program::Check;
 use super::value::Unknown;
-use super::waiver::{self, Waiver, WaiverError};
+use super::waiver::{Waiver, WaiverError};
 use crate::snapshot::Snapshot;
 use rows::{Rows, bind};
+use secrets::{Secrets, links_secrets};
 use words::Draft;
 use world::World;
+
+pub use judged::{Compared, Judged};
 
 /// What an evaluation needs beside snapshots.
 #[derive(Debug, Clone, Default)]
@@ -31,56 +37,71 @@ pub struct Options {
     pub today: Date,
     /// Waivers, in the order of the files that hold them.
     pub waivers: Vec<Waiver>,
+    /// Whether only a part of the host was looked at, so that a waiver may find nothing to waive.
+    pub partial: bool,
 }
 
 /// Evaluates all checks over all snapshots. The findings are in the order in which reports show them: incoherent, unknown, waived, coherent,
 /// not applicable; within those by check and subject. Fails for waivers that are wrong, all of them named.
 pub fn evaluate(catalogue: &Catalogue, snapshots: &[Snapshot], options: &Options) -> Result<Vec<Finding>, WaiverError> {
-    let world = World::new(snapshots);
-    let mut findings = Vec::new();
-    for check in catalogue.checks() {
-        findings.extend(evaluate_check(check, &world));
-    }
-    attach_causes(catalogue, &mut findings);
-    waiver::apply(catalogue, options, &mut findings)?;
-    let place = |outcome| match outcome {
-        Outcome::Incoherent => 0,
-        Outcome::Unknown => 1,
-        Outcome::Waived => 2,
-        Outcome::Coherent => 3,
-        Outcome::NotApplicable => 4,
-    };
-    findings.sort_by(|one, two| {
-        let key = |finding: &Finding| place(finding.outcome);
-        (key(one), &one.check, &one.subject).cmp(&(key(two), &two.check, &two.subject))
-    });
-    Ok(findings)
+    judge(catalogue, snapshots, None).finish(options)
 }
 
-/// The findings of one check, by subject.
-fn evaluate_check(check: &Check, world: &World) -> Vec<Finding> {
+/// Evaluates all checks, and writes what comes of it for one caller where there is one. Outcomes do not depend on who is told.
+pub fn judge<'a>(catalogue: &'a Catalogue, snapshots: &[Snapshot], disclosure: Option<&Disclosure>) -> Judged<'a> {
+    let mut world = World::new(snapshots, disclosure);
+    let truths: Vec<(&Check, Vec<Draft>)> = catalogue.checks().map(|check| (check, drafts(check, &world))).collect();
+    let mut rows = Vec::new();
+    let Some(to) = disclosure else {
+        for (check, drafts) in truths {
+            rows.extend(merged(check, drafts.into_iter().map(|truth| judged::Row::new(check, truth, None))));
+        }
+        return Judged { catalogue, rows, open: true };
+    };
+    world.tell(to);
+    for (check, truths) in truths {
+        if links_secrets(check) {
+            rows.push(judged::Row::new(check, not_for_callers(check), Some(not_for_callers(check))));
+            continue;
+        }
+        // The same rows in the same order: only words differ.
+        let tolds = drafts(check, &world);
+        debug_assert_eq!(truths.len(), tolds.len(), "{}", check.id);
+        let both = truths.into_iter().zip(tolds);
+        rows.extend(merged(check, both.map(|(truth, told)| judged::Row::new(check, truth, Some(told)))));
+    }
+    Judged { catalogue, rows, open: to.is_open() }
+}
+
+fn drafts<'a>(check: &'a Check, world: &World) -> Vec<Draft<'a>> {
     let drafts = match check.definition.relation {
         Relation::Each => each(check, world),
         Relation::Agree => agree::agree(check, world),
         Relation::Between => between::between(check, world),
     };
-    let mut found: BTreeMap<String, Finding> = BTreeMap::new();
-    for draft in drafts {
-        let finding = draft.finding();
-        match found.entry(finding.subject.clone()) {
-            Entry::Vacant(place) => {
-                place.insert(finding);
-            }
-            Entry::Occupied(place) => {
-                let (subject, known) = place.remove_entry();
-                found.insert(subject, worse(known, finding));
-            }
-        }
+    if drafts.is_empty() { vec![not_applicable(check)] } else { drafts }
+}
+
+/// The rows of one check, by subject.
+fn merged(check: &Check, rows: impl Iterator<Item = judged::Row>) -> Vec<judged::Row> {
+    let mut found: BTreeMap<String, judged::Row> = BTreeMap::new();
+    for row in rows {
+        let subject = row.subject().to_owned();
+        let row = match found.remove(&subject) {
+            Some(known) => known.join(row),
+            None => row,
+        };
+        found.insert(subject, row);
     }
-    if found.is_empty() {
-        return vec![not_applicable(check)];
-    }
+    debug_assert!(!found.is_empty(), "{}", check.id);
     found.into_values().collect()
+}
+
+/// A check whose very rows would say which secrets are equal.
+fn not_for_callers(check: &Check) -> Draft<'_> {
+    let message =
+        "could not be compared: this check links contexts by a secret, which is not done for a caller".to_owned();
+    Draft { outcome: Outcome::Unknown, message, ..not_applicable(check) }
 }
 
 /// Two rows of one subject are one, with the worst outcome.
@@ -98,38 +119,38 @@ fn worse(one: Finding, two: Finding) -> Finding {
     kept
 }
 
-fn not_applicable(check: &Check) -> Finding {
-    let draft = Draft {
+fn not_applicable(check: &Check) -> Draft<'_> {
+    Draft {
         outcome: Outcome::NotApplicable,
         subject: String::new(),
         participants: Vec::new(),
         message: "there is nothing here that this check is about".to_owned(),
         unseen: Vec::new(),
         comparisons: 0,
+        secrets: Secrets::default(),
         check,
-    };
-    draft.finding()
+    }
 }
 
 /// The unknown rows of contexts of which something decisive could not be observed.
 fn unknown_contexts<'a>(check: &'a Check, world: &World, unknown: &BTreeMap<usize, Unknown>) -> Vec<Draft<'a>> {
     let mut drafts = Vec::new();
     for (context, causes) in unknown {
-        let Some(of) = world.contexts.get(*context) else { continue };
         let members = [*context];
         let unseen = words::unseen(world, [&members, &members], causes);
         let values = unseen.iter().map(|unseen| (unseen.fact.clone(), format!("not observed ({})", unseen.reason)));
         drafts.push(Draft {
             outcome: Outcome::Unknown,
-            subject: of.name.clone(),
+            subject: world.name(*context).to_owned(),
             participants: vec![Participant {
-                name: of.name.clone(),
-                contexts: vec![of.id.clone()],
+                name: world.name(*context).to_owned(),
+                contexts: vec![world.id(*context).to_owned()],
                 values: values.collect(),
             }],
             message: words::unknown_message(&unseen),
             unseen,
             comparisons: 0,
+            secrets: Secrets::default(),
             check,
         });
     }
@@ -144,8 +165,11 @@ fn each<'a>(check: &'a Check, world: &World) -> Vec<Draft<'a>> {
         let mut frame = bind(world, side, row.context, row.element.as_ref(), Frame::new());
         let held = condition(frame.evaluate(&check.program.test));
         let participants = vec![words::participant(world, side, row)];
-        let subject = words::subject(check, &mut frame, &participants);
-        drafts.push(judged(check, world, [&row.members, &[]], held, subject, participants, row.count, &mut [frame]));
+        let subject = words::subject(world, check, &mut frame, &participants);
+        let mut secrets = Secrets::default();
+        secrets.add(world, side, row);
+        let draft = judged(check, world, [&row.members, &[]], held, subject, participants, row.count, &mut [frame]);
+        drafts.push(Draft { secrets, ..draft });
     }
     drafts
 }
@@ -169,13 +193,14 @@ fn judged<'a>(
         message: String::new(),
         unseen: Vec::new(),
         comparisons: count,
+        secrets: Secrets::default(),
         check,
     };
     match held {
         Ok(true) => draft.message = words::coherent_message(check),
         Ok(false) => {
             draft.outcome = Outcome::Incoherent;
-            draft.message = words::message(check, frames);
+            draft.message = words::message(world, check, frames);
         }
         Err(causes) => {
             draft.outcome = Outcome::Unknown;
@@ -240,5 +265,7 @@ impl Fired {
 
 /// The findings of one check alone.
 pub(super) fn evaluate_alone(check: &Check, snapshots: &[Snapshot]) -> Vec<Finding> {
-    evaluate_check(check, &World::new(snapshots))
+    let world = World::new(snapshots, None);
+    let rows = drafts(check, &world).into_iter().map(|truth| judged::Row::new(check, truth, None));
+    merged(check, rows).into_iter().map(judged::Row::truth).collect()
 }

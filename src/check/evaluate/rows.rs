@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::secrets::reads_secrets;
 use super::world::World;
 use crate::check::expression::{FIRST, FIRST_ELEMENT, Frame, Node, SECOND_ELEMENT, condition};
 use crate::check::program::Side;
@@ -65,6 +66,7 @@ enum Atom<'t> {
     Length(usize),
     Key(Key),
     Shown(String),
+    Own(bool),
 }
 
 /// Binds a context and an element for one side.
@@ -75,8 +77,8 @@ pub fn bind<'t>(
     element: Option<&Value<'t>>,
     frame: Frame<'t>,
 ) -> Frame<'t> {
-    let Some(context) = world.contexts.get(context) else { return frame };
-    let frame = frame.bind(side.place, Value::Record(&context.tree, side.place));
+    let Some(of) = world.contexts.get(context) else { return frame };
+    let frame = frame.bind(side.place, Value::Record(&of.tree, side.place)).of(side.place, context);
     match element {
         Some(element) => frame.bind(element_place(side), element.clone()),
         None => frame,
@@ -92,10 +94,13 @@ impl<'t> Rows<'t> {
     pub fn gather(world: &'t World, side: &Side) -> Self {
         let mut gathered = Self { rows: Vec::new(), unknown: BTreeMap::new() };
         let mut folded: HashMap<Vec<Atom<'t>>, usize> = HashMap::new();
+        // That two contexts are one participant says that their secrets are equal: the caller stays apart where that is being counted.
+        let apart = world.has_own() && reads_secrets(side);
         for context in 0..world.contexts.len() {
             let mut unknown = Unknown::new();
             for (element, keys) in elements(world, side, context, &mut unknown) {
-                let atoms = atoms(world, side, context, element.as_ref(), &keys);
+                let mut atoms = atoms(world, side, context, element.as_ref(), &keys);
+                atoms.extend(apart.then(|| Atom::Own(world.is_own(context))));
                 let row = Row { context, members: vec![context], count: 1, element, keys };
                 match folded.get(&atoms).and_then(|at| gathered.rows.get_mut(*at)) {
                     Some(known) => known.join(world, side, row),
@@ -123,7 +128,9 @@ impl<'t> Row<'t> {
         }
         // What is true of a network namespace is true of the host, not of the service that happens to be in it.
         let of = |rank: u8| if is_of_network(side) { u8::MAX - rank } else { rank };
-        let order = |context: usize| world.contexts.get(context).map(|context| (of(context.rank), &context.name));
+        // A caller is shown its own values, and they are the same.
+        let order =
+            |context: usize| world.contexts.get(context).map(|context| (!context.own, of(context.rank), &context.name));
         if order(other.context) < order(self.context) {
             self.context = other.context;
             self.element = other.element;

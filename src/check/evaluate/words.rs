@@ -1,12 +1,15 @@
 //! From rows to findings: participants, messages, and the reasons of what is unknown.
 
 use super::rows::{Row, at};
+use super::secrets::Secrets;
+use super::told;
 use super::world::World;
+use crate::check::disclosure::{Disclosure, WITHHELD};
 use crate::check::expression::Frame;
 use crate::check::finding::{Finding, Outcome, Participant, Unseen};
 use crate::check::program::{Check, Side};
 use crate::check::template::Part;
-use crate::check::value::{Cause, Evaluated, Tree, Value, show};
+use crate::check::value::{Cause, Evaluated, Tree, Value};
 
 /// How many values of a list a finding shows.
 const SHOWN: usize = 8;
@@ -19,6 +22,7 @@ pub struct Draft<'a> {
     pub message: String,
     pub unseen: Vec<Unseen>,
     pub comparisons: u64,
+    pub secrets: Secrets,
     pub check: &'a Check,
 }
 
@@ -48,47 +52,52 @@ impl Draft<'_> {
 
 /// The participant that a row is.
 pub fn participant(world: &World, side: &Side, row: &Row<'_>) -> Participant {
-    let context = world.contexts.get(row.context);
     let mut values = Vec::new();
-    if let Some(context) = context {
-        values.extend(side.shown.iter().map(|path| (path.clone(), shown(&context.tree, path))));
-    }
-    if let Some(Value::Record(tree, _)) = &row.element {
-        values.extend(side.shown_element.iter().map(|(path, below)| (path.clone(), shown(tree, below))));
-    } else if let Some(element) = &row.element {
-        values.extend(side.shown_element.iter().map(|(path, _)| (path.clone(), element.shown())));
+    let closed = world.telling.is_some_and(Disclosure::is_closed) && !world.is_own(row.context);
+    if let Some(context) = world.contexts.get(row.context).filter(|_| !closed) {
+        let of = |path: &String| (path.clone(), shown(world, row.context, path, &context.tree, path));
+        values.extend(side.shown.iter().map(of));
+        if let Some(Value::Record(tree, _)) = &row.element {
+            let of = |(path, below): &(String, String)| (path.clone(), shown(world, row.context, path, tree, below));
+            values.extend(side.shown_element.iter().map(of));
+        } else if let Some(element) = &row.element {
+            let only = [Ok(element.clone())];
+            let of = |path: &String| one(told::values(world, row.context, path, &only));
+            values.extend(side.shown_element.iter().map(|(path, _)| (path.clone(), of(path))));
+        }
     }
     values.sort();
     values.dedup();
-    Participant {
-        name: context.map_or(String::new(), |context| context.name.clone()),
-        contexts: ids(world, &row.members),
-        values,
-    }
+    Participant { name: world.name(row.context).to_owned(), contexts: ids(world, &row.members), values }
 }
 
 /// The ids of these contexts, sorted.
 pub fn ids(world: &World, members: &[usize]) -> Vec<String> {
-    let mut ids: Vec<String> =
-        members.iter().filter_map(|at| world.contexts.get(*at)).map(|context| context.id.clone()).collect();
+    let mut ids: Vec<String> = members.iter().map(|context| world.id(*context).to_owned()).collect();
     ids.sort();
     ids
 }
 
-fn shown(tree: &Tree, path: &str) -> String {
+fn one(told: Option<Vec<String>>) -> String {
+    told.map_or_else(|| WITHHELD.to_owned(), |values| values.join(", "))
+}
+
+/// The values of a context at `path`, which stand in `tree` at `below`.
+fn shown(world: &World, context: usize, path: &str, tree: &Tree, below: &str) -> String {
     let mut found = Vec::new();
-    leaves(tree, path, &mut found);
-    match (found.as_slice(), path.contains("[]")) {
-        ([one], false) => show(one),
-        (several, _) => {
-            let shown: Vec<String> = several.iter().take(SHOWN).map(show).collect();
-            let rest = if several.len() > SHOWN { ", …" } else { "" };
-            format!("[{}{rest}]", shown.join(", "))
-        }
+    leaves(tree, below, &mut found);
+    let rest = if found.len() > SHOWN { ", …" } else { "" };
+    let single = found.len() == 1 && !below.contains("[]");
+    found.truncate(SHOWN);
+    match told::values(world, context, path, &found) {
+        None => WITHHELD.to_owned(),
+        Some(values) if single => values.join(", "),
+        Some(values) => format!("[{}{rest}]", values.join(", ")),
     }
 }
 
-fn leaves<'t>(tree: &'t Tree, path: &str, found: &mut Vec<Evaluated<'t>>) {
+/// Every value at a path, list by list.
+pub fn leaves<'t>(tree: &'t Tree, path: &str, found: &mut Vec<Evaluated<'t>>) {
     let (list, rest) = path.split_once("[]").map_or((path, None), |(list, rest)| (list, Some(rest)));
     match (at(tree, list), rest) {
         (None, _) => {}
@@ -102,17 +111,17 @@ fn leaves<'t>(tree: &'t Tree, path: &str, found: &mut Vec<Evaluated<'t>>) {
 }
 
 /// The subject: what the row is about, and who takes part.
-pub fn subject(check: &Check, frame: &mut Frame<'_>, participants: &[Participant]) -> String {
+pub fn subject(world: &World, check: &Check, frame: &mut Frame<'_>, participants: &[Participant]) -> String {
     let names: Vec<&str> = participants.iter().map(|participant| participant.name.as_str()).collect();
     let names = names.join(" / ");
     match &check.program.subject {
         None => names,
-        Some(subject) => format!("{} ({names})", show(&frame.evaluate(subject))),
+        Some(subject) => format!("{} ({names})", told::element(world, check, frame, subject)),
     }
 }
 
 /// The sentence of an incoherent row; a placeholder that differs between the frames gives each value once.
-pub fn message(check: &Check, frames: &mut [Frame<'_>]) -> String {
+pub fn message(world: &World, check: &Check, frames: &mut [Frame<'_>]) -> String {
     let mut message = String::new();
     for part in &check.program.message.parts {
         match part {
@@ -120,7 +129,7 @@ pub fn message(check: &Check, frames: &mut [Frame<'_>]) -> String {
             Part::Value(expression) => {
                 let mut values: Vec<String> = Vec::new();
                 for frame in frames.iter_mut() {
-                    let value = show(&frame.evaluate(expression));
+                    let value = told::expression(world, check, frame, expression);
                     if !values.contains(&value) {
                         values.push(value);
                     }
@@ -141,13 +150,23 @@ pub fn unseen(world: &World, members: [&[usize]; 2], causes: &[Cause]) -> Vec<Un
             Cause::Weak(path, owner) => (owner % 2, path.as_str()),
             Cause::Mistake(_) => (0, "the check's expression"),
         };
-        for context in ids(world, members[place]) {
-            unseen.push(Unseen { context, fact: fact.to_owned(), reason: cause.words() });
+        for context in members[place] {
+            let (fact, reason) = if world.tells_reasons(*context) {
+                (fact.to_owned(), cause.words())
+            } else {
+                (without_indices(fact), WITHHELD.to_owned())
+            };
+            unseen.push(Unseen { context: world.id(*context).to_owned(), fact, reason });
         }
     }
     unseen.sort();
     unseen.dedup();
     unseen
+}
+
+/// A path that does not say how long a list is: `network.endpoints[].listening`.
+fn without_indices(path: &str) -> String {
+    path.chars().filter(|letter| !letter.is_ascii_digit() || !path.contains('[')).collect()
 }
 
 /// The sentence of an unknown row.

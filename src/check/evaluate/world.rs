@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use crate::check::disclosure::Disclosure;
 use crate::check::value::Tree;
 use crate::snapshot::{ContextKind, Snapshot};
 
 /// All contexts, in an order that does not depend on how they were handed in.
-pub struct World {
+pub struct World<'d> {
     pub contexts: Vec<Context>,
+    /// Whom to tell what, while that is being written; nobody while outcomes are computed.
+    pub telling: Option<&'d Disclosure>,
 }
 
 /// One context.
@@ -18,12 +21,17 @@ pub struct Context {
     pub name: String,
     /// How specific its kind is; 0 is the most specific.
     pub rank: u8,
+    /// Id and name before the caller, where there is one.
+    pub called: (String, String),
+    /// Whether it is the caller's.
+    pub own: bool,
     /// Header and facts.
     pub tree: Tree,
 }
 
-impl World {
-    pub fn new(snapshots: &[Snapshot]) -> Self {
+impl<'d> World<'d> {
+    /// Nothing is withheld until [`World::tell`].
+    pub fn new(snapshots: &[Snapshot], disclosure: Option<&Disclosure>) -> Self {
         let mut sources: Vec<(&Snapshot, Tree)> =
             snapshots.iter().map(|snapshot| (snapshot, Tree::of(snapshot))).collect();
         sources.sort_by(|(one, tree), (two, other)| {
@@ -35,13 +43,55 @@ impl World {
         let names = unique(&sources, |snapshot| &snapshot.context.name);
         let contexts = sources.into_iter().zip(ids.into_iter().zip(names));
         let contexts = contexts.map(|((snapshot, tree), (id, name))| Context {
+            called: disclosure.map_or_else(Default::default, |to| called(to, snapshot, &id, &name)),
+            own: disclosure.is_some_and(|to| to.is_own(&snapshot.context.id)),
             id,
             name,
             rank: rank(snapshot.context.kind),
             tree,
         });
-        Self { contexts: contexts.collect() }
+        Self { contexts: contexts.collect(), telling: None }
     }
+
+    /// From here on words are for this caller.
+    pub fn tell(&mut self, to: &'d Disclosure) {
+        self.telling = Some(to);
+    }
+
+    /// Whether a context is the caller's.
+    pub fn is_own(&self, context: usize) -> bool {
+        self.contexts.get(context).is_some_and(|context| context.own)
+    }
+
+    /// Whether there is a caller.
+    pub fn has_own(&self) -> bool {
+        self.contexts.iter().any(|context| context.own)
+    }
+
+    /// Whether why something of a context was not observed is shown.
+    pub fn tells_reasons(&self, context: usize) -> bool {
+        self.telling.is_none_or(|to| to.is_open()) || self.is_own(context)
+    }
+
+    /// The id as it is shown.
+    pub fn id(&self, context: usize) -> &str {
+        let of = self.contexts.get(context);
+        of.map_or("", |of| if self.telling.is_some() { &of.called.0 } else { &of.id })
+    }
+
+    /// The name as it is shown.
+    pub fn name(&self, context: usize) -> &str {
+        let of = self.contexts.get(context);
+        of.map_or("", |of| if self.telling.is_some() { &of.called.1 } else { &of.name })
+    }
+}
+
+/// Id and name before a caller, with what was added to make them unique.
+fn called(to: &Disclosure, snapshot: &Snapshot, id: &str, name: &str) -> (String, String) {
+    let header = &snapshot.context;
+    let (as_id, as_name) = to.called(header);
+    let added = |whole: &str, part: &str| whole.strip_prefix(part).unwrap_or_default().to_owned();
+    (as_id + &added(id, &header.id), as_name + &added(name, &header.name))
 }
 
 /// A container says more about where to look than the host does.

@@ -15,19 +15,34 @@ const STEPS: u32 = 100_000;
 #[derive(Debug, Clone)]
 pub struct Frame<'t> {
     places: Vec<Value<'t>>,
+    /// Which contexts are bound at the first two places.
+    owners: [Option<usize>; 2],
     steps: u32,
 }
 
 impl<'t> Frame<'t> {
     /// A frame in which nothing is bound yet.
     pub fn new() -> Self {
-        Self { places: vec![Value::Null; LOCALS], steps: 0 }
+        Self { places: vec![Value::Null; LOCALS], owners: [None; 2], steps: 0 }
     }
 
     /// Binds the value at `place`.
     pub fn bind(mut self, place: usize, value: Value<'t>) -> Self {
         self.set(place, value);
         self
+    }
+
+    /// Says which context the value at `place` is.
+    pub fn of(mut self, place: usize, context: usize) -> Self {
+        if let Some(owner) = self.owners.get_mut(place) {
+            *owner = Some(context);
+        }
+        self
+    }
+
+    /// Which context is bound at `place`.
+    pub fn owner(&self, place: usize) -> Option<usize> {
+        self.owners.get(place).copied().flatten()
     }
 
     fn set(&mut self, place: usize, value: Value<'t>) {

@@ -65,6 +65,7 @@ subject = "db"
             endpoints: vec![("store".into(), "http://store:9000/".into())],
             waivers: vec![waiver],
             deadline_ms: Some(30_000),
+            serve: super::Serve::default(),
             checks: None,
         }
     );

@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::value::Datetime;
 use url::Url;
 
-use super::{Author, Configuration, Waiver};
+use super::{Author, Configuration, Serve, Waiver};
 use crate::probe::Account;
 
 /// How a day is written.
@@ -183,6 +183,7 @@ pub(super) fn read(path: &str, text: &str, author: Author) -> Result<Configurati
         endpoints: endpoints(file, &written.endpoint)?,
         waivers: waivers.collect::<Result<_, _>>()?,
         deadline_ms: written.deadline_ms.map(Spanned::into_inner),
+        serve: Serve::default(),
         checks: None,
     })
 }

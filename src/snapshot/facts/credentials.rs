@@ -36,6 +36,7 @@ pub struct S3Key {
     /// The access key id: the public half.
     pub access_key_id: Fact<String>,
     /// Fingerprint of the secret key.
+    #[schemars(extend("x-disclosure" = "never"))]
     pub fingerprint: Fact<Fingerprint>,
     /// The endpoint it is for, normalised to `scheme://host:port`; absent when AWS itself is meant.
     pub endpoint: Fact<String>,
@@ -76,6 +77,7 @@ pub struct NetrcEntry {
     /// The login; absent when the entry has none.
     pub login: Fact<String>,
     /// Fingerprint of the password; absent when the entry has none.
+    #[schemars(extend("x-disclosure" = "never"))]
     pub fingerprint: Fact<Fingerprint>,
     /// The file and line.
     pub origin: String,
@@ -92,6 +94,7 @@ pub struct RegistryLogin {
     /// The user name; absent when a helper or a token holds it.
     pub user: Fact<String>,
     /// Fingerprint of the password; absent when a helper holds it.
+    #[schemars(extend("x-disclosure" = "never"))]
     pub fingerprint: Fact<Fingerprint>,
     /// The credential helper; absent when the file itself holds the login.
     pub helper: Fact<String>,

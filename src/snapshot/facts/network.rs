@@ -11,6 +11,7 @@ use crate::snapshot::{Fact, List, ObjectId};
 #[serde(default, deny_unknown_fields)]
 pub struct Network {
     /// The network namespace: two contexts mean the same machine by `127.0.0.1` exactly when this is equal.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub namespace: Fact<ObjectId>,
     /// The loopback interface.
     pub loopback: Loopback,
@@ -31,6 +32,7 @@ pub struct Network {
 #[serde(default, deny_unknown_fields)]
 pub struct Loopback {
     /// Whether `lo` is up.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub up: Fact<bool>,
     /// Its addresses, sorted.
     pub addresses: Fact<Vec<String>>,

@@ -18,6 +18,7 @@ pub struct Nix {
     /// Effective `substituters`, in order.
     pub substituters: Fact<Vec<String>>,
     /// Effective `trusted-public-keys`.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub trusted_public_keys: Fact<Vec<String>>,
     /// Effective `trusted-substituters`.
     pub trusted_substituters: Fact<Vec<String>>,
@@ -28,12 +29,16 @@ pub struct Nix {
     /// Effective `netrc-file`.
     pub netrc_file: Fact<String>,
     /// Effective `sandbox`: `true`, `false` or `relaxed`.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub sandbox: Fact<String>,
     /// Effective `require-sigs`.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub require_sigs: Fact<bool>,
     /// Effective `experimental-features`.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub experimental_features: Fact<Vec<String>>,
     /// Effective `system-features`; absent when no configuration sets them (Nix then computes them).
+    #[schemars(extend("x-disclosure" = "public"))]
     pub system_features: Fact<Vec<String>>,
     /// What the configuration here asks of the daemon: settings that only the daemon can honour, one element per value that somebody
     /// wrote, with the level at which it stands. Those of the system file are never sent.
@@ -105,12 +110,14 @@ pub struct ConfProblem {
 #[serde(default, deny_unknown_fields)]
 pub struct Trust {
     /// Whether `*` is in `trusted-users`.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub everyone: Fact<bool>,
     /// The trusted uids, sorted.
     pub uids: Fact<Vec<u32>>,
     /// The primary gids that are trusted by `@group`, sorted.
     pub gids: Fact<Vec<u32>>,
     /// Whether `*` is in `allowed-users`.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub admits_everyone: Fact<bool>,
     /// The uids admitted by `allowed-users`, sorted.
     pub admitted_uids: Fact<Vec<u32>>,

@@ -11,6 +11,7 @@ use crate::snapshot::{Fact, List, ObjectId};
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
     /// Whether anything here uses Nix: a client on PATH, a `NIX_*` variable, or the daemon itself.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub used: Fact<bool>,
     /// The store directory, `/nix/store` unless `NIX_STORE_DIR` says otherwise.
     pub dir: Place,
@@ -41,22 +42,30 @@ pub struct Place {
     /// The path in this context.
     pub path: Fact<String>,
     /// Whether it exists.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub exists: Fact<bool>,
     /// `directory`, `file`, `socket`, `fifo`, `device`, `symlink` (one that dangles).
+    #[schemars(extend("x-disclosure" = "public"))]
     pub kind: Fact<String>,
     /// Which object it is.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub identity: Fact<ObjectId>,
     /// Permission bits in octal, such as `0755`.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub mode: Fact<String>,
     /// The owner's uid, as this context sees it.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub owner: Fact<u32>,
     /// The group's gid, as this context sees it.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub group: Fact<u32>,
     /// The mount it lies on.
     pub mount: Mount,
     /// Whether this identity can write it (`faccessat2(2)` with `AT_EACCESS`); a read-only mount says no.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub writable: Fact<bool>,
     /// Whether it can be read and written by the *real* ids (`access(2)`), which is what Nix asks before it chooses a store.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub real_read_write: Fact<bool>,
 }
 
@@ -67,10 +76,12 @@ pub struct Mount {
     /// The mount point.
     pub point: Fact<String>,
     /// The filesystem type.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub filesystem: Fact<String>,
     /// Per-mount options, sorted.
     pub options: Fact<Vec<String>>,
     /// Whether the mount, or its filesystem, is read-only.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub read_only: Fact<bool>,
     /// For a bind mount: the path within its filesystem that is mounted here.
     pub bind_source: Fact<String>,
@@ -81,13 +92,17 @@ pub struct Mount {
 #[serde(default, deny_unknown_fields)]
 pub struct Database {
     /// The number in the `schema` file beside it.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub schema: Fact<u32>,
     /// `wal` or `rollback`, from bytes 18 and 19 of the file's header; the database is never opened through SQLite.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub journal: Fact<String>,
     /// Whether this identity could write the database as Nix does: the file, its `big-lock` and the directory around them; absent
     /// without a database.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub writable: Fact<bool>,
     /// Who holds locks on the database or on its `big-lock` (`proc_locks(5)`), as the host sees it.
+    #[schemars(extend("x-disclosure" = "host"))]
     pub lock_holders: Fact<List<LockHolder>>,
 }
 
@@ -100,8 +115,10 @@ pub struct LockHolder {
     /// `read` or `write`.
     pub mode: String,
     /// The process.
+    #[schemars(extend("x-disclosure" = "host"))]
     pub process: Fact<ObjectId>,
     /// Its pid in the host's view.
+    #[schemars(extend("x-disclosure" = "host"))]
     pub pid: u32,
 }
 
@@ -110,6 +127,7 @@ pub struct LockHolder {
 #[serde(default, deny_unknown_fields)]
 pub struct Chosen {
     /// `local`, `daemon` (any Unix socket), `chroot` (a store below the home directory), or the scheme of another one.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub kind: Fact<String>,
     /// As `nix store info` prints it: `local`, `daemon`, `unix:///path`, …
     pub url: Fact<String>,
@@ -126,17 +144,22 @@ pub struct Chosen {
 #[serde(default, deny_unknown_fields)]
 pub struct Daemon {
     /// Whether the handshake came to its end.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub answers: Fact<bool>,
     /// What went wrong: an errno such as `ECONNREFUSED`, or words such as `the connection was closed`, which is how a daemon treats a user
     /// that it does not admit; absent when it answers.
     pub failure: Fact<String>,
     /// The daemon's Nix version; absent when its protocol is older than 1.33.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub version: Fact<String>,
     /// The protocol that the daemon offers, such as `1.34`.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub protocol: Fact<String>,
     /// `trusted`, `untrusted` or `unknown`, as the daemon sees this identity; absent when its protocol is older than 1.35.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub trust: Fact<String>,
     /// The process that listens at the socket (`SO_PEERCRED` of the connected end); behind a socket unit that is the service manager.
+    #[schemars(extend("x-disclosure" = "host"))]
     pub server: Fact<ObjectId>,
 }
 
@@ -147,5 +170,6 @@ pub struct Client {
     /// Its path; absent when PATH has none.
     pub path: Fact<String>,
     /// Its version, from its store path or its package; it is not run.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub version: Fact<String>,
 }
