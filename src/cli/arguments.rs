@@ -24,6 +24,8 @@ pub enum Command {
     Doctor(Doctor),
     /// The first job of a pipeline: look from here, take the other views from a directory, compare
     Check(Check),
+    /// Give this host's verdicts to its jobs over a Unix socket
+    Serve(Serve),
     /// Print the snapshot of one context
     Probe(Probe),
     /// Compare recorded snapshots
@@ -160,6 +162,9 @@ pub struct Doctor {
     pub publish: Option<PathBuf>,
 }
 
+/// Where `serve` listens and `check` asks.
+pub const SOCKET: &str = "/run/parallax/parallax.sock";
+
 #[derive(Debug, Args)]
 pub struct Check {
     #[command(flatten)]
@@ -175,6 +180,19 @@ pub struct Check {
     /// A view that must be there, such as `service:nix-daemon`; may be given several times
     #[arg(long, value_name = "ID")]
     pub require: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to listen [default: socket of [serve] in parallax.toml, else /run/parallax/parallax.sock]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Lay no copy of parallax beside the socket
+    #[arg(long)]
+    pub no_binary: bool,
+    /// Know callers as on a kernel without SO_PEERPIDFD
+    #[arg(long, hide = true)]
+    pub without_peer_pidfd: bool,
 }
 
 #[derive(Debug, Args)]

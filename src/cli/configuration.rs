@@ -115,17 +115,31 @@ pub fn load(explicit: Option<&Path>) -> Result<Configuration, ConfigurationError
     load_from(explicit, Path::new(HOST), Path::new("."))
 }
 
+/// Reads the configuration for what is done on behalf of others: the file that is named, else the host's, never a project's.
+pub fn load_hosts(explicit: Option<&Path>) -> Result<Configuration, ConfigurationError> {
+    let found = named_or_hosts(explicit, Path::new(HOST))?;
+    Ok(found.unwrap_or_else(|| nothing(format!("no {HOST}; the built-in lists apply"))))
+}
+
 fn load_from(explicit: Option<&Path>, host: &Path, directory: &Path) -> Result<Configuration, ConfigurationError> {
+    match named_or_hosts(explicit, host)? {
+        Some(configuration) => Ok(configuration),
+        None => load_projects(directory),
+    }
+}
+
+fn named_or_hosts(explicit: Option<&Path>, host: &Path) -> Result<Option<Configuration>, ConfigurationError> {
     if let Some(path) = explicit {
         let text = match read(path)? {
             Some((text, _)) => text,
             None => return Err(unreadable(path, std::io::ErrorKind::NotFound.into())),
         };
-        return parse(path, &text, Author::Caller);
+        return parse(path, &text, Author::Caller).map(Some);
     }
-    if let Some((text, _)) = read(host)? {
-        return parse(host, &text, Author::Host);
-    }
+    read(host)?.map(|(text, _)| parse(host, &text, Author::Host)).transpose()
+}
+
+fn load_projects(directory: &Path) -> Result<Configuration, ConfigurationError> {
     let project = directory.join(PROJECT);
     // Asked before it is read: what is not to be trusted is not parsed either.
     let doubt = match distrusted(directory, &project) {

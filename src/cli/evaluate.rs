@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::configuration::{self, Configuration};
 use super::diagnose;
 use super::exit::Failure;
-use crate::check::{self, Catalogue, ContextNote, Options, Run, Waiver};
+use crate::check::disclosure::WITHHELD;
+use crate::check::{self, Catalogue, ContextNote, Disclosure, Judged, Options, Run, Waiver};
 use crate::context::chain;
 use crate::snapshot::{Entry, PipelineJob, Snapshot};
 
@@ -40,8 +41,28 @@ pub(super) struct Views {
     pub(super) notes: Vec<String>,
 }
 
+/// For whom a run is made that is not for the host's own people.
+pub(super) struct Told<'a> {
+    /// What they are told.
+    pub(super) disclosure: &'a Disclosure,
+    /// Keeps back what they may not compare now.
+    pub(super) hold: &'a dyn Fn(&mut Judged<'_>),
+}
+
 /// Evaluates all checks over the contexts on the chain.
 pub(super) fn run(
+    command: &str,
+    started: &Started,
+    views: Views,
+    configuration: &Configuration,
+    allow_unknown: bool,
+) -> Result<Run, Failure> {
+    run_for(None, command, started, views, configuration, allow_unknown)
+}
+
+/// The same, for a caller where there is one: outcomes come from everything that was seen, words from what the caller is told.
+pub(super) fn run_for(
+    told: Option<&Told<'_>>,
     command: &str,
     started: &Started,
     views: Views,
@@ -60,10 +81,17 @@ pub(super) fn run(
     if let Some(directory) = &configuration.checks {
         catalogue = catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error))?;
     }
-    let options =
-        Options { today: today(), waivers: configuration.waivers.iter().map(waiver).collect(), partial: false };
-    let findings =
-        check::evaluate(&catalogue, &on_chain, &options).map_err(|error| Failure::Usage(error.to_string()))?;
+    let disclosure = told.map(|told| told.disclosure);
+    let options = Options {
+        today: today(),
+        waivers: configuration.waivers.iter().map(waiver).collect(),
+        partial: told.is_some(),
+    };
+    let mut judged = check::judge(&catalogue, &on_chain, disclosure);
+    if let Some(told) = told {
+        (told.hold)(&mut judged);
+    }
+    let findings = judged.finish(&options).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(Run {
         command: command.to_owned(),
         host: on_chain.first().map(|snapshot| snapshot.context.host.clone()).unwrap_or_default(),
@@ -72,7 +100,7 @@ pub(super) fn run(
         started_ms: started.ms,
         took_ms: started.elapsed_ms(),
         off_chain: all - on_chain.len(),
-        contexts: on_chain.iter().map(note).collect(),
+        contexts: on_chain.iter().map(|snapshot| note(snapshot, disclosure)).collect(),
         notes,
         missing,
         allow_unknown,
@@ -140,11 +168,17 @@ fn waiver(waiver: &configuration::Waiver) -> Waiver {
 }
 
 /// What a report says of a context.
-fn note(snapshot: &Snapshot) -> ContextNote {
+fn note(snapshot: &Snapshot, to: Option<&Disclosure>) -> ContextNote {
+    let (id, name) = to.map_or_else(
+        || (snapshot.context.id.clone(), snapshot.context.name.clone()),
+        |to| to.called(&snapshot.context),
+    );
+    let limits = &snapshot.context.limits;
+    let told = to.is_none_or(|to| to.is_open() || to.is_own(&snapshot.context.id));
     let unobserved = snapshot.to_json().get("unobserved").and_then(|table| table.as_object().map(serde_json::Map::len));
     ContextNote {
-        id: snapshot.context.id.clone(),
-        name: snapshot.context.name.clone(),
+        id,
+        name,
         entry: match snapshot.context.entry {
             Entry::Native => "native",
             Entry::Entered => "entered",
@@ -153,7 +187,7 @@ fn note(snapshot: &Snapshot) -> ContextNote {
             Entry::None => "none",
         }
         .to_owned(),
-        limits: snapshot.context.limits.clone(),
+        limits: if told || limits.is_empty() { limits.clone() } else { vec![WITHHELD.to_owned()] },
         took_ms: snapshot.took_ms,
         unobserved: unobserved.unwrap_or_default(),
     }

@@ -2,6 +2,9 @@
 //!
 //! A context that could not be entered is a snapshot too, with every fact unobserved and the reason: a run never looks cleaner than it was.
 
+mod asked;
+mod one;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +18,15 @@ use super::handshake;
 use super::progress::Progress;
 use crate::context::enter::{Entrance, EnvironmentSource as Handed, Looked, Request, Resume};
 use crate::context::{Context, Discovered, EnvironmentSource, IdentitySource, Invoker, Refused, Scope, discover};
-use crate::formats::status;
 use crate::probe::Wishes;
 use crate::snapshot::secret::RunKey;
-use crate::snapshot::{ContextKind, Entry, Header, ObjectId, Reason, Snapshot};
+use crate::snapshot::{Entry, Header, Reason, Snapshot};
 use crate::sys::credentials::Identity;
 use crate::sys::entry::{Plan, ProcessId, TakeOn};
-use crate::sys::process::{NAMESPACES, ProcessDirectory, text_at};
+use crate::sys::process::text_at;
+
+pub(super) use asked::{Asked, NotAsked, asked};
+pub(super) use one::{Wanted, one};
 
 /// The share of a run's deadline that is kept for comparing and writing.
 const RESERVE: Duration = Duration::from_millis(500);
@@ -36,22 +41,14 @@ pub(super) struct Gathered {
     pub(super) notes: Vec<String>,
 }
 
-/// One context by what a person calls it.
-pub(super) enum Wanted {
-    Here,
-    Pid(u32),
-    Container(String),
-    Service(String),
-    User(String),
-}
-
 /// Looks from every context of this host.
 pub(super) fn everything(looking: &Looking, configuration: &Configuration) -> Result<Gathered, Failure> {
     in_runtime(async {
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
         let found = discover(&scope(looking, configuration)).await;
-        let Discovered { contexts, refused, notes } = found;
-        let mut snapshots = look_from(contexts, deadline, &configuration.wishes(looking.offline)).await?;
+        let Discovered { contexts, refused, notes, .. } = found;
+        let mut snapshots =
+            look_from(contexts, deadline, &configuration.wishes(looking.offline), &fresh_key()?).await?;
         snapshots.extend(refused.into_iter().map(not_entered));
         Ok(Gathered { snapshots, notes })
     })
@@ -72,141 +69,19 @@ pub(super) fn contexts(looking: &Looking, configuration: &Configuration) -> Resu
 pub(super) fn here(looking: &Looking, configuration: &Configuration) -> Result<Gathered, Failure> {
     in_runtime(async {
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
-        let snapshots = look_from(vec![own()?], deadline, &configuration.wishes(looking.offline)).await?;
+        let snapshots =
+            look_from(vec![one::own()?], deadline, &configuration.wishes(looking.offline), &fresh_key()?).await?;
         Ok(Gathered { snapshots, notes: Vec::new() })
     })
 }
 
-/// Looks from one context.
-pub(super) fn one(wanted: &Wanted, configuration: &Configuration) -> Result<Snapshot, Failure> {
-    in_runtime(async {
-        let looking = Looking { deadline: None, offline: false, users: Vec::new() };
-        let context = match wanted {
-            Wanted::Here => own()?,
-            Wanted::Pid(pid) => of_process(*pid)?,
-            Wanted::Container(name) => return named(ContextKind::Container, name, &looking, configuration).await,
-            Wanted::Service(name) => return named(ContextKind::Service, name, &looking, configuration).await,
-            Wanted::User(name) => return named(ContextKind::User, name, &looking, configuration).await,
-        };
-        look_at_one(context, configuration).await
-    })
-}
-
-async fn look_at_one(context: Context, configuration: &Configuration) -> Result<Snapshot, Failure> {
-    let deadline = Instant::now() + DEADLINE;
-    let snapshots = look_from(vec![context], deadline, &configuration.wishes(false)).await?;
-    snapshots.into_iter().next().ok_or_else(|| Failure::Broken("one context gave no snapshot".into()))
-}
-
-async fn named(
-    kind: ContextKind,
-    name: &str,
-    looking: &Looking,
-    configuration: &Configuration,
-) -> Result<Snapshot, Failure> {
-    let mut scope = scope(looking, configuration);
-    if kind == ContextKind::User {
-        scope.users.push(name.to_owned());
-    }
-    let found = discover(&scope).await;
-    let id = format!("{}:{name}", kind.word());
-    let is = |header: &Header| {
-        header.id == id
-            || header.id == name
-            || (kind == ContextKind::Container && header.id.starts_with(&format!("{id}/")))
-    };
-    if let Some(context) = found.contexts.iter().find(|context| is(&context.header)) {
-        return look_at_one(context.clone(), configuration).await;
-    }
-    if let Some(refused) = found.refused.into_iter().find(|refused| is(&refused.header)) {
-        return Ok(not_entered(refused));
-    }
-    let same_kind =
-        found.contexts.iter().filter(|context| context.header.kind == kind).map(|context| context.header.id.clone());
-    let known: Vec<String> = same_kind.collect();
-    let list = if known.is_empty() { "there is none".to_owned() } else { format!("there are {}", known.join(", ")) };
-    Err(Failure::Usage(format!("no {} is called {name}; {list}", kind.word())))
-}
-
-/// Our own context as a whole.
-fn own() -> Result<Context, Failure> {
-    of_own_or(std::process::id(), None)
-}
-
-/// The context that a process is in.
-fn of_process(pid: u32) -> Result<Context, Failure> {
-    if pid == std::process::id() {
-        return own();
-    }
-    let directory =
-        ProcessDirectory::open(pid).map_err(|error| Failure::Usage(format!("no process {pid}: {error}")))?;
-    of_own_or(pid, Some(&directory))
-}
-
-fn of_own_or(pid: u32, directory: Option<&ProcessDirectory>) -> Result<Context, Failure> {
-    let broken = |error: &dyn std::fmt::Display| Failure::Broken(error.to_string());
-    let boot =
-        std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(|error| broken(&error))?.trim().to_owned();
-    let mut process = None;
-    let mut kind = ContextKind::Host;
-    if let Some(directory) = directory {
-        let stat = directory.text("stat");
-        let start_ticks = crate::sys::entry::started(&stat).map_err(|error| broken(&error))?;
-        let mine = ProcessDirectory::open(std::process::id()).map_err(|error| broken(&error))?;
-        let namespaces =
-            NAMESPACES.into_iter().filter_map(|name| directory.namespace(name).ok().map(|number| (name, number)));
-        let apart =
-            ["mnt", "net", "user"].iter().any(|name| directory.namespace(name).ok() != mine.namespace(name).ok());
-        kind = if apart { ContextKind::Container } else { ContextKind::User };
-        process = Some(crate::context::Representative { pid, start_ticks, namespaces: namespaces.collect() });
-    }
-    let id = if process.is_some() { format!("pid:{pid}") } else { "host".to_owned() };
-    let header = Header {
-        name: id.clone(),
-        id,
-        kind,
-        service: None,
-        user: None,
-        image: None,
-        role: None,
-        job: None,
-        chain: Vec::new(),
-        process: process.as_ref().map(|one| ObjectId::process(&boot, one.pid, one.start_ticks)),
-        boot,
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        entry: if process.is_some() { Entry::Entered } else { Entry::Native },
-        host_root: None,
-        limits: Vec::new(),
-    };
-    let (source, environment) = match process {
-        Some(_) => (IdentitySource::Process, EnvironmentSource::Process),
-        None => (IdentitySource::Own, EnvironmentSource::Own),
-    };
-    Ok(Context { header, process, take: taken_from(pid, source)?, environment })
-}
-
-/// The identity of a process, as its status says. Which namespaces are joined is decided by the child.
-fn taken_from(pid: u32, source: IdentitySource) -> Result<crate::context::TakeOn, Failure> {
-    let text = ProcessDirectory::open(pid).and_then(|directory| directory.text("status"));
-    let text = text.map_err(|error| Failure::Broken(error.to_string()))?;
-    let status = status::parse(&text).map_err(|error| Failure::Broken(format!("/proc/{pid}/status: {error}")))?;
-    Ok(crate::context::TakeOn {
-        source,
-        uid: status.uids[1],
-        gid: status.gids[1],
-        groups: status.groups,
-        effective: status.effective,
-        permitted: status.permitted,
-        bounding: status.bounding,
-        join_network: false,
-        join_user: false,
-        unmapped: Vec::new(),
-    })
-}
-
 /// Looks from these contexts in parallel; then asks the daemons, each once per identity.
-async fn look_from(contexts: Vec<Context>, deadline: Instant, wishes: &Wishes) -> Result<Vec<Snapshot>, Failure> {
-    let key = Arc::new(RunKey::new(random()?));
+async fn look_from(
+    contexts: Vec<Context>,
+    deadline: Instant,
+    wishes: &Wishes,
+    key: &Arc<RunKey>,
+) -> Result<Vec<Snapshot>, Failure> {
     // Where it can't be read, each child says so for itself.
     let locks = text_at("/proc/locks").ok().and_then(|text| String::from_utf8(text).ok());
     let locks = locks.as_deref();
@@ -216,7 +91,7 @@ async fn look_from(contexts: Vec<Context>, deadline: Instant, wishes: &Wishes) -
         skip_handshake: Some("asking only where Nix is used and its socket is there".into()),
         ..wishes.clone()
     };
-    let turns = contexts.iter().map(|context| Ok((request(context, &key, &later, locks)?, Resume::default())));
+    let turns = contexts.iter().map(|context| Ok((request(context, key, &later, locks)?, Resume::default())));
     let turns = turns.collect::<Result<Vec<_>, Failure>>()?;
     let names: Vec<String> = contexts.iter().map(|context| context.header.name.clone()).collect();
     let taken_ms = jiff::Timestamp::now().as_millisecond();
@@ -227,7 +102,7 @@ async fn look_from(contexts: Vec<Context>, deadline: Instant, wishes: &Wishes) -
     let mut turns = Vec::new();
     for group in &groups {
         if let (Some(context), Some(look)) = (contexts.get(group.asks), looks.get(group.asks)) {
-            turns.push((request(context, &key, wishes, locks)?, handshake::what_is_known(look)?));
+            turns.push((request(context, key, wishes, locks)?, handshake::what_is_known(look)?));
         }
     }
     let asking: Vec<String> =
@@ -346,8 +221,13 @@ fn scope(looking: &Looking, configuration: &Configuration) -> Scope {
     Scope { users, invoker, docker_host: std::env::var("DOCKER_HOST").ok(), ..Scope::default() }
 }
 
+/// A key for the fingerprints of one run.
+pub(super) fn fresh_key() -> Result<Arc<RunKey>, Failure> {
+    Ok(Arc::new(RunKey::new(random()?)))
+}
+
 /// 32 bytes from the kernel's random source (`getrandom(2)`).
-fn random() -> Result<Vec<u8>, Failure> {
+pub(super) fn random() -> Result<Vec<u8>, Failure> {
     let mut bytes = vec![0; 32];
     let count = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
     match count {

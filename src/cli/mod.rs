@@ -5,6 +5,7 @@
 
 pub mod arguments;
 
+mod answer;
 mod check;
 mod checks;
 mod compare;
@@ -23,6 +24,7 @@ mod pages;
 mod probe;
 mod progress;
 mod schema;
+mod serve;
 mod views;
 
 use std::process::ExitCode;
@@ -56,6 +58,7 @@ fn dispatch(arguments: &Arguments) -> Result<Exit, Failure> {
     match &arguments.command {
         Command::Doctor(doctor) => doctor::run(doctor, global),
         Command::Check(check) => check::run(check, global),
+        Command::Serve(serve) => serve::run(serve, global),
         Command::Probe(probe) => probe::run(probe, global),
         Command::Compare(compare) => compare::run(compare, global),
         Command::Contexts(contexts) => contexts::run(contexts, global),
@@ -94,6 +97,7 @@ fn name_of(command: &Command) -> &'static str {
     match command {
         Command::Doctor(_) => "doctor",
         Command::Check(_) => "check",
+        Command::Serve(_) => "serve",
         Command::Probe(_) => "probe",
         Command::Compare(_) => "compare",
         Command::Contexts(_) => "contexts",

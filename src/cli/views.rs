@@ -47,7 +47,7 @@ pub(super) fn publish(directory: &Path, snapshots: &[Snapshot]) -> Result<usize,
 }
 
 /// Opens the directory, which must belong to us and be writable by nobody else.
-fn open_own(directory: &Path) -> Result<OwnedFd, Failure> {
+pub(super) fn open_own(directory: &Path) -> Result<OwnedFd, Failure> {
     let refused = |detail: &dyn std::fmt::Display| Failure::Usage(format!("{}: {detail}", directory.display()));
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let handle =
@@ -55,12 +55,12 @@ fn open_own(directory: &Path) -> Result<OwnedFd, Failure> {
     let stat = rustix::fs::fstat(&handle).map_err(|errno| refused(&std::io::Error::from(errno)))?;
     if stat.st_uid != rustix::process::geteuid().as_raw() {
         return Err(refused(&format_args!(
-            "it belongs to uid {}; views are published into a directory of one's own",
+            "it belongs to uid {}; only a directory of one's own is written into",
             stat.st_uid
         )));
     }
     if stat.st_mode & 0o022 != 0 {
-        return Err(refused(&"others may write it; views are published into a directory that only we can write"));
+        return Err(refused(&"others may write it; only a directory that nobody else can write is written into"));
     }
     Ok(handle)
 }

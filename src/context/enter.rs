@@ -289,11 +289,8 @@ fn milliseconds(since: Instant) -> u64 {
 /// Each child costs a handful of descriptors while it runs, and many run at a time (`getrlimit(2)`, `RLIMIT_NOFILE`).
 fn raise_descriptor_limit() {
     static ONCE: Once = Once::new();
+    // Where it is refused, fewer children run at a time: spawning then says so.
     ONCE.call_once(|| {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
-        // Where it is refused, fewer children run at a time: spawning then says so.
-        let _ = setrlimit(Resource::Nofile, raised);
+        let _ = crate::sys::descriptors::raise_limit();
     });
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::snapshot::Header;
 use crate::sys::process::NamespaceNumber;
 
-pub use discover::{Discovered, Invoker, Refused, Scope, discover};
+pub use discover::{Asker, Asking, Discovered, Invoker, Refused, Scope, discover};
 
 /// One context that can be looked at.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@
 mod capabilities;
 mod credentials;
 mod home;
-mod machine;
+pub mod machine;
 mod process;
 
 use crate::probe::Target;

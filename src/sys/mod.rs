@@ -4,6 +4,7 @@
 //! Imports nothing else of ours and knows no fact, check or report.
 
 pub mod credentials;
+pub mod descriptors;
 pub mod entry;
 pub mod jail;
 pub mod kernel;

@@ -2,9 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
-use super::{Author, Configuration, ConfigurationError, Waiver, load_from, parse, schema};
+use super::{Allow, Author, Configuration, ConfigurationError, Disclose, Serve, Waiver, load_from, parse, schema};
 use crate::probe::Account;
+use crate::serve::Limits;
 
 fn read(text: &str) -> Result<Configuration, ConfigurationError> {
     parse(Path::new("/etc/parallax/parallax.toml"), text, Author::Host)
@@ -65,7 +67,7 @@ subject = "db"
             endpoints: vec![("store".into(), "http://store:9000/".into())],
             waivers: vec![waiver],
             deadline_ms: Some(30_000),
-            serve: super::Serve::default(),
+            serve: Serve::default(),
             checks: None,
         }
     );
@@ -168,9 +170,48 @@ fn without_any_file_the_built_in_lists_apply_and_it_is_said() {
 }
 
 #[test]
+fn how_to_serve_is_read_and_a_mistake_in_it_is_shown_with_its_place() {
+    let text = r#"
+[serve]
+socket = "/run/p/p.sock"
+disclose = "verdict"
+allow = ["uid:1000", "image:alpine:3", "label:tier=ci=x"]
+contexts = ["container:web"]
+answers = 2
+request_ms = 500
+"#;
+    let serve = read(text).expect("it is read").serve;
+    let expected = Serve {
+        socket: Some("/run/p/p.sock".into()),
+        disclose: Disclose::Verdict,
+        allow: vec![
+            Allow::Uid(1000),
+            Allow::Image("alpine:3".into()),
+            Allow::Label { key: "tier".into(), value: "ci=x".into() },
+        ],
+        contexts: vec!["container:web".into()],
+        limits: Limits { answers: 2, request_time: Duration::from_millis(500), ..Limits::default() },
+    };
+    assert_eq!(serve, expected);
+    insta::assert_snapshot!("nobody_to_allow", shown("[serve]\nallow = [\"user:deploy\"]\n"));
+    insta::assert_snapshot!("no_disclosure", shown("[serve]\ndisclose = \"everything\"\n"));
+    insta::assert_snapshot!("no_answers_at_once", shown("[serve]\nanswers = 0\n"));
+    insta::assert_snapshot!("relative_socket", shown("[serve]\nsocket = \"parallax.sock\"\n"));
+    insta::assert_snapshot!("unknown_key_in_serve", shown("[serve]\nallows = []\n"));
+}
+
+#[test]
+fn a_project_has_no_say_in_how_the_host_serves_and_it_is_said() {
+    let directory = project("[serve]\ndisclose = \"all\"", 0o644);
+    let configuration = load_from(None, Path::new("/nonexistent/parallax.toml"), directory.path()).expect("read");
+    assert_eq!(configuration.serve, Serve::default());
+    assert!(configuration.note.ends_with("its [serve] is not used, which is for the host's file"));
+}
+
+#[test]
 fn the_schema_knows_the_keys_that_the_reader_knows() {
     let schema = serde_json::to_value(schema()).expect("JSON");
     let keys: Vec<&String> = schema["properties"].as_object().expect("properties").keys().collect();
-    assert_eq!(keys, ["account", "context", "deadline_ms", "endpoint", "require", "tools", "users", "waive"]);
+    assert_eq!(keys, ["account", "context", "deadline_ms", "endpoint", "require", "serve", "tools", "users", "waive"]);
     assert_eq!(schema["additionalProperties"], false);
 }

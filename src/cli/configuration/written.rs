@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::value::Datetime;
 use url::Url;
 
+use super::serving::{self, WrittenServe};
 use super::{Author, Configuration, Serve, Waiver};
 use crate::probe::Account;
 
@@ -41,6 +42,8 @@ struct Written {
     endpoint: Vec<WrittenEndpoint>,
     /// Findings that are known and accepted until a day.
     waive: Vec<WrittenWaiver>,
+    /// How `parallax serve` serves; a project's file has no say in it.
+    serve: Option<WrittenServe>,
     /// The deadline of the whole run, in milliseconds.
     #[schemars(with = "Option<u64>", range(min = 1))]
     deadline_ms: Option<Spanned<u64>>,
@@ -111,13 +114,13 @@ pub fn schema() -> schemars::Schema {
 }
 
 /// A text and its name, for pointing into it.
-struct File<'a> {
+pub(super) struct File<'a> {
     path: String,
     text: &'a str,
 }
 
 impl File<'_> {
-    fn wrong(
+    pub(super) fn wrong(
         &self,
         span: Option<std::ops::Range<usize>>,
         message: impl fmt::Display,
@@ -133,7 +136,7 @@ impl File<'_> {
     }
 
     /// A text that says something.
-    fn filled(&self, what: &str, value: &Spanned<String>) -> Result<String, Box<Wrong>> {
+    pub(super) fn filled(&self, what: &str, value: &Spanned<String>) -> Result<String, Box<Wrong>> {
         let text = value.get_ref().trim();
         if text.is_empty() {
             return Err(self.wrong(Some(value.span()), format_args!("{what} is empty"), None));
@@ -141,7 +144,7 @@ impl File<'_> {
         Ok(text.to_owned())
     }
 
-    fn all_filled(&self, what: &str, values: &[Spanned<String>]) -> Result<Vec<String>, Box<Wrong>> {
+    pub(super) fn all_filled(&self, what: &str, values: &[Spanned<String>]) -> Result<Vec<String>, Box<Wrong>> {
         values.iter().map(|value| self.filled(what, value)).collect()
     }
 
@@ -171,10 +174,11 @@ pub(super) fn read(path: &str, text: &str, author: Author) -> Result<Configurati
         Author::Project => format!("{} (project)", file.path),
         Author::Nobody | Author::Caller | Author::Host => file.path.clone(),
     };
+    let (serve, unused) = served(file, written.serve.as_ref(), author)?;
     let waivers = written.waive.iter().map(|waiver| waived(file, waiver, &by));
     Ok(Configuration {
         author,
-        note: format!("configuration: {by}"),
+        note: format!("configuration: {by}{unused}"),
         tools: file.all_filled("a tool's name", &written.tools)?,
         users: file.all_filled("a user's name", &written.users)?,
         require: file.all_filled("a context's name", &written.require)?,
@@ -183,9 +187,23 @@ pub(super) fn read(path: &str, text: &str, author: Author) -> Result<Configurati
         endpoints: endpoints(file, &written.endpoint)?,
         waivers: waivers.collect::<Result<_, _>>()?,
         deadline_ms: written.deadline_ms.map(Spanned::into_inner),
-        serve: Serve::default(),
+        serve,
         checks: None,
     })
+}
+
+/// How to serve, and what to say of a `[serve]` that is not used. Even that one must be right.
+fn served(
+    file: &File<'_>,
+    written: Option<&WrittenServe>,
+    author: Author,
+) -> Result<(Serve, &'static str), Box<Wrong>> {
+    let read = written.map(|written| serving::read(file, written)).transpose()?;
+    match (read, author) {
+        (Some(_), Author::Project) => Ok((Serve::default(), "; its [serve] is not used, which is for the host's file")),
+        (Some(serve), _) => Ok((serve, "")),
+        (None, _) => Ok((Serve::default(), "")),
+    }
 }
 
 fn accounts(file: &File<'_>, written: &[WrittenAccount]) -> Result<Vec<Account>, Box<Wrong>> {

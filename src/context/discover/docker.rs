@@ -41,8 +41,9 @@ pub struct Engines {
     pub notes: Vec<String>,
 }
 
-/// Asks the engines at these sockets, one after the other; those that are the same socket once.
-pub async fn ask(sockets: &[String]) -> Engines {
+/// Asks the engines at these sockets, one after the other; those that are the same socket once. `labels` are keys that are kept beside the usual
+/// ones.
+pub async fn ask(sockets: &[String], labels: &[String]) -> Engines {
     let mut engines = Engines::default();
     let mut asked = Vec::new();
     for socket in sockets {
@@ -63,7 +64,7 @@ pub async fn ask(sockets: &[String]) -> Engines {
             engines.notes.push(format!("{socket} belongs to uid {}: not asked for names", metadata.uid()));
             continue;
         }
-        match tokio::time::timeout(PATIENCE, containers(socket)).await {
+        match tokio::time::timeout(PATIENCE, containers(socket, labels)).await {
             Ok(Ok(found)) => engines.containers.extend(found.into_iter().map(|named| (named.id.clone(), named))),
             Ok(Err(error)) => engines.notes.push(format!("{socket} did not list its containers: {}", cause(&error))),
             Err(_) => engines.notes.push(format!("{socket} did not answer within {} s", PATIENCE.as_secs())),
@@ -80,7 +81,7 @@ fn cause(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error).to_string()
 }
 
-async fn containers(socket: &str) -> Result<Vec<Named>, bollard::errors::Error> {
+async fn containers(socket: &str, labels: &[String]) -> Result<Vec<Named>, bollard::errors::Error> {
     // Engines refuse versions that they do not know yet or no more; these two are known to all since Docker 20.10.
     let versions =
         [(1, 41), (1, 44)].map(|(major_version, minor_version)| ClientVersion { major_version, minor_version });
@@ -89,7 +90,7 @@ async fn containers(socket: &str) -> Result<Vec<Named>, bollard::errors::Error> 
         Err(bollard::errors::Error::DockerResponseServerError { status_code: 400, .. }) => list(socket, new).await?,
         answer => answer?,
     };
-    Ok(summaries.into_iter().take(CAP).filter_map(named).collect())
+    Ok(summaries.into_iter().take(CAP).filter_map(|summary| named(summary, labels)).collect())
 }
 
 async fn list(
@@ -100,15 +101,16 @@ async fn list(
     engine.list_containers(None::<ListContainersOptions>).await
 }
 
-fn named(summary: bollard::models::ContainerSummary) -> Option<Named> {
+fn named(summary: bollard::models::ContainerSummary, wanted: &[String]) -> Option<Named> {
     let id = summary.id.filter(|id| crate::formats::cgroup::is_container_id(id))?;
     let name = summary.names.unwrap_or_default().into_iter().next();
     let name = name.map(|name| name.trim_start_matches('/').to_owned()).filter(|name| !name.is_empty());
     let labels = summary.labels.unwrap_or_default().into_iter();
+    let kept = |key: &String| wanted.contains(key) || LABELS.iter().any(|prefix| key.starts_with(prefix));
     Some(Named {
         name: name.unwrap_or_else(|| id.chars().take(12).collect()),
         image: summary.image,
-        labels: labels.filter(|(key, _)| LABELS.iter().any(|prefix| key.starts_with(prefix))).collect(),
+        labels: labels.filter(|(key, _)| kept(key)).collect(),
         id,
     })
 }
@@ -128,7 +130,7 @@ mod tests {
             labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
             ..ContainerSummary::default()
         };
-        let named = named(summary).expect("a container");
+        let named = named(summary, &[]).expect("a container");
         assert_eq!((named.name.as_str(), named.labels.len()), ("web", 2));
         assert!(!named.labels.contains_key("token"));
     }
@@ -139,14 +141,14 @@ mod tests {
         let path = directory.path().join("docker.sock");
         let _silent = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
         let begun = std::time::Instant::now();
-        let engines = ask(&[path.to_string_lossy().into_owned()]).await;
+        let engines = ask(&[path.to_string_lossy().into_owned()], &[]).await;
         assert!(begun.elapsed().as_secs() < 5);
         assert!(engines.notes[0].contains("did not"), "{:?}", engines.notes);
     }
 
     #[tokio::test]
     async fn a_host_without_an_engine_s_socket_is_told_so_in_one_note() {
-        let notes = ask(&["/nonexistent/docker.sock".into()]).await.notes;
+        let notes = ask(&["/nonexistent/docker.sock".into()], &[]).await.notes;
         assert_eq!(notes, ["no container engine: there is no /nonexistent/docker.sock"]);
     }
 }

@@ -6,6 +6,7 @@ pub mod docker;
 pub mod procfs;
 pub mod services;
 
+mod asking;
 mod containers;
 mod here;
 mod names;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use super::{Context, EnvironmentSource};
 use crate::formats::cgroup::Owner;
 use crate::snapshot::{ContextKind, Entry, Header};
+pub use asking::{Asker, Asking};
 use containers::{Standing, Units, is_shim, standing};
 use here::Here;
 use names::Names;
@@ -37,11 +39,22 @@ pub struct Scope {
     pub docker_host: Option<String>,
     /// How long reading the processes may take, 5 s by default.
     pub deadline: Duration,
+    /// The process that asks, where one does.
+    pub asker: Option<Asker>,
+    /// Keys of labels that are wanted beside those of GitLab Runner and Compose.
+    pub labels: Vec<String>,
 }
 
 impl Default for Scope {
     fn default() -> Self {
-        Self { users: Vec::new(), invoker: Invoker::default(), docker_host: None, deadline: Duration::from_secs(5) }
+        Self {
+            users: Vec::new(),
+            invoker: Invoker::default(),
+            docker_host: None,
+            deadline: Duration::from_secs(5),
+            asker: None,
+            labels: Vec::new(),
+        }
     }
 }
 
@@ -62,6 +75,10 @@ pub struct Discovered {
     pub refused: Vec<Refused>,
     /// Sources that could not be read, in whole sentences for a person.
     pub notes: Vec<String>,
+    /// Who asks, where that was wanted and the process still lives. Not among the contexts.
+    pub asking: Option<Asking>,
+    /// What engines say of containers, by the ids of their contexts.
+    pub engines: BTreeMap<String, docker::Named>,
 }
 
 /// A context that exists and cannot be entered.
@@ -90,7 +107,7 @@ pub async fn discover(scope: &Scope) -> Discovered {
             return found;
         }
     };
-    let engines = docker::ask(&sockets(scope)).await;
+    let engines = docker::ask(&sockets(scope), &scope.labels).await;
     found.notes.extend(engines.notes);
     found.notes.extend(hidden_note(&processes));
     found.notes.extend(processes.stuck.map(|pid| {
@@ -136,6 +153,9 @@ pub async fn discover(scope: &Scope) -> Discovered {
         }
     }
     make_unique(&mut found);
+    found.asking =
+        scope.asker.and_then(|asker| asking::find(&here, asker, &processes.others, &gathered, &names, &accounts));
+    found.engines = asking::engines(&here, &found, &gathered, &names);
     found
 }
 

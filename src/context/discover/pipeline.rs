@@ -9,7 +9,7 @@ use super::names::tidy;
 use crate::snapshot::PipelineJob;
 
 /// The prefix of the runner's labels (`executors/docker/internal/labels/labels.go`).
-const PREFIX: &str = "com.gitlab.gitlab-runner.";
+pub const PREFIX: &str = "com.gitlab.gitlab-runner.";
 
 /// One part of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]

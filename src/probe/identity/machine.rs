@@ -6,7 +6,7 @@ use sha2::Sha256;
 
 use crate::probe::{Target, reason};
 use crate::snapshot::{Fact, Reason};
-use crate::sys::LookError;
+use crate::sys::{LookError, Root};
 
 const PATH: &str = "/etc/machine-id";
 /// parallax's application id. Fixed for ever: snapshots of two versions are compared.
@@ -35,6 +35,16 @@ pub(super) fn observe(target: &Target<'_>) -> Fact<String> {
     }
 }
 
+/// A key that only this machine has, for one purpose: HMAC-SHA-256 of an application's id under the machine's. Absent and unobserved as the
+/// id itself is.
+pub fn key(root: &Root, application: [u8; 16]) -> Fact<Vec<u8>> {
+    match root.read(PATH, 4096) {
+        Ok(text) => bytes(text.trim_ascii()).map(|id| digest(id, application).to_vec()).into(),
+        Err(LookError::NotFound { .. }) => Fact::Absent,
+        Err(error) => Fact::Unobserved(reason(error)),
+    }
+}
+
 fn bytes(text: &[u8]) -> Option<[u8; 16]> {
     let text = std::str::from_utf8(text).ok().filter(|text| text.len() == 32 && text.is_ascii())?;
     let number = u128::from_str_radix(text, 16).ok().filter(|_| !text.starts_with('+'))?;
@@ -43,20 +53,23 @@ fn bytes(text: &[u8]) -> Option<[u8; 16]> {
 
 /// HMAC-SHA-256 of the application's id under the machine's, cut to 16 bytes and marked as a random UUID.
 fn application_specific(machine: [u8; 16], application: [u8; 16]) -> String {
+    let mut id = [0_u8; 16];
+    for (to, from) in id.iter_mut().zip(digest(machine, application)) {
+        *to = from;
+    }
+    id[6] = (id[6] & 0x0f) | 0x40;
+    id[8] = (id[8] & 0x3f) | 0x80;
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn digest(machine: [u8; 16], application: [u8; 16]) -> [u8; 32] {
     let mut mac = match Hmac::<Sha256>::new_from_slice(&machine) {
         Ok(mac) => mac,
         // HMAC takes keys of any length (RFC 2104, section 2).
         Err(_) => unreachable!("HMAC takes a key of any length"),
     };
     mac.update(&application);
-    let digest = mac.finalize().into_bytes();
-    let mut id = [0_u8; 16];
-    for (to, from) in id.iter_mut().zip(digest.iter()) {
-        *to = *from;
-    }
-    id[6] = (id[6] & 0x0f) | 0x40;
-    id[8] = (id[8] & 0x3f) | 0x80;
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]
