@@ -60,7 +60,10 @@ const WORLDS: &[World] = &[
         "a_file_of_another_uid_is_unobserved_for_user_1000_of_a_container",
         rights::a_file_of_another_uid_is_unobserved_for_user_1000_of_a_container,
     ),
-    ("trial", jobs::trial),
+    (
+        "the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired",
+        jobs::the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired,
+    ),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (
         "an_engine_that_accepts_and_never_answers_costs_seconds_and_a_note",

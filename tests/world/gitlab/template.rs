@@ -50,7 +50,7 @@ impl Template {
             ("GITLAB_CI", "true"),
             ("CI_JOB_ID", &number),
             ("CI_JOB_NAME", &self.name),
-            ("CI_JOB_STAGE", "test"),
+            ("CI_JOB_STAGE", "coherence"),
             ("CI_PIPELINE_ID", "1"),
             ("CI_PROJECT_ID", "1"),
             ("CI_PROJECT_PATH", "parallax/world"),
