@@ -11,7 +11,6 @@ use crate::engine::Background;
 use crate::gitlab::coordinator::{Artifact, Ended};
 use crate::gitlab::runner::{Configured, Runner};
 use crate::gitlab::template::Template;
-use crate::image::{self, CURL};
 use crate::worlds::{self, Side, State, World};
 
 /// `parallax serve` beside one side of a world, as a unit on the host would run it.
@@ -71,7 +70,7 @@ fn junit(ended: &Ended) -> Vec<Case> {
             .to_owned(),
     };
     let cases: Vec<Case> = document.descendants().filter(|node| node.has_tag_name("testcase")).map(case).collect();
-    println!("{text}");
+    let _ = std::fs::write("/tmp/pl-last.xml", &text);
     cases
 }
 
@@ -84,8 +83,7 @@ fn run(runner: &Runner, template: &Template, world: &World, state: State) -> End
     volumes.push(format!("{}:/run/parallax:ro", served.directory.path().display()));
     let environment = side.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let configured = Configured { volumes, environment, user: side.user };
-    let image = if side.image == image::BUSYBOX { image::BUSYBOX } else { CURL };
-    let ended = runner.run(&configured, template.job(NUMBER.fetch_add(1, Ordering::Relaxed), image));
+    let ended = runner.run(&configured, template.job(NUMBER.fetch_add(1, Ordering::Relaxed), world.job_image()));
     println!("{}", std::fs::read_to_string(served.directory.path().join("log")).unwrap_or_default());
     ended
 }
@@ -95,11 +93,13 @@ fn assert_twins(runner: &Runner, template: &Template, world: &World) {
     let broken = run(runner, template, world, State::Broken);
     println!("{} {:?} {}", broken.state, broken.exit_code, broken.log);
     let cases = junit(&broken);
+    let class = world.check.replace('/', ".");
     let found: Vec<&Case> = cases
         .iter()
-        .filter(|case| case.class.contains(world.check) && world.words.iter().all(|word| case.name.contains(word)))
+        .filter(|case| case.class == class && world.words.iter().all(|word| case.name.contains(word)))
         .collect();
-    assert_eq!(found.len(), 1, "{}: one case of {}: {cases:#?}", world.name, world.check);
+    let of_the_check: Vec<&Case> = cases.iter().filter(|case| case.class == class).collect();
+    assert_eq!(found.len(), 1, "{}: one case of {}: {of_the_check:#?}", world.name, world.check);
     assert_eq!(found[0].outcome, "failure", "{}: {:?}", world.name, found[0]);
     assert_eq!((broken.state.as_str(), broken.exit_code), ("failed", Some(1)), "{}: {}", world.name, broken.log);
     let repaired = run(runner, template, world, State::Repaired);
@@ -107,21 +107,26 @@ fn assert_twins(runner: &Runner, template: &Template, world: &World) {
     let cases = junit(&repaired);
     let twin: Vec<&Case> =
         cases.iter().filter(|case| (&case.class, &case.name) == (&found[0].class, &found[0].name)).collect();
-    assert_eq!(twin.len(), 1, "{}: the same case: {cases:#?}", world.name);
+    let bad: Vec<&Case> = cases.iter().filter(|case| case.outcome != "passed").collect();
+    assert_eq!(twin.len(), 1, "{}: the same case: {bad:#?}", world.name);
     assert_eq!(twin[0].outcome, "passed", "{}: {:?}", world.name, twin[0]);
-    assert_eq!((repaired.state.as_str(), repaired.exit_code), ("success", Some(0)), "{}: {}", world.name, repaired.log);
+    assert_eq!((repaired.state.as_str(), repaired.exit_code), ("success", None), "{}: {:#?}", world.name, bad);
 }
 
 pub fn the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired() {
     let runner = Runner::start();
     let curl = Template::read("parallax.gitlab-ci.yml", "parallax");
     let binary = Template::read("parallax-any-image.gitlab-ci.yml", "parallax");
-    for world in worlds::OF_JOBS {
-        let begun = Instant::now();
-        let world = world();
+    let mut wrong = Vec::new();
+    for world in worlds::OF_JOBS.map(|world| world()) {
         // The image of one world has nothing but a shell.
         let template = if world.name == "mounted-bash" { &binary } else { &curl };
-        assert_twins(&runner, template, &world);
-        println!("{} took {:?}", world.name, begun.elapsed());
+        let begun = Instant::now();
+        let twins = std::panic::AssertUnwindSafe(|| assert_twins(&runner, template, &world));
+        if std::panic::catch_unwind(twins).is_err() {
+            wrong.push(world.name);
+        }
+        println!("=== {} took {:?}", world.name, begun.elapsed());
     }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::cache::Cache;
 use crate::engine::gateway;
-use crate::image::{BUSYBOX, NIX};
+use crate::image::{BUSYBOX, CURL, NIX};
 use crate::nix::NixDaemon;
 use crate::user::User;
 
@@ -28,6 +28,11 @@ pub struct World {
 }
 
 impl World {
+    /// The image for a job of a runner, which has curl as well; but for the world whose image must not have a loader.
+    pub fn job_image(&self) -> &'static str {
+        if self.check == "tools/can-start" { BUSYBOX } else { CURL }
+    }
+
     /// Makes one side of it, for as long as the value lives. One at a time.
     pub fn side(&self, state: State) -> Side {
         (self.side)(state)
