@@ -390,6 +390,7 @@ fn verdict(findings: &[Finding]) -> Verdict {
         notes: Vec::new(),
         missing: Vec::new(),
         allow_unknown: false,
+        baseline: None,
         findings: findings.to_vec(),
     };
     run.verdict()

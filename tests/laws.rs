@@ -86,6 +86,7 @@ fn verdict(findings: Vec<Finding>) -> Verdict {
         notes: Vec::new(),
         missing: Vec::new(),
         allow_unknown: false,
+        baseline: None,
         findings,
     };
     run.verdict()

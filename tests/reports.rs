@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use parallax::check::finding::Waived;
 use parallax::check::{ContextNote, Finding, Outcome, Participant, Run, Severity, Unseen};
 use parallax::report::{Format, Style, failed_run, json, junit, render, table};
+use parallax::snapshot::PipelineJob;
 use proptest::prelude::*;
 
 const HOSTILE: &str = "x]]></failure></testcase><testcase name=\"forged\"/>\u{1b}[2J\u{9b}31m\0\n\r\t\u{202e}<script>alert(1)</script>&amp;\u{fffe}\u{ffff}\u{85}'\"";
@@ -37,6 +38,7 @@ fn row(check: &str, subject: &str, outcome: Outcome) -> Finding {
         unseen: Vec::new(),
         caused_by: None,
         waiver: None,
+        held: None,
         comparisons: u64::from(outcome == Outcome::Coherent || outcome == Outcome::Incoherent),
     }
 }
@@ -59,6 +61,7 @@ fn run(findings: Vec<Finding>) -> Run {
         notes: Vec::new(),
         missing: Vec::new(),
         allow_unknown: false,
+        baseline: None,
         findings,
     }
 }
@@ -449,6 +452,57 @@ fn the_json_document_fits_its_schema_in_names() {
     assert_eq!(named(&document["findings"][0]), named(&schema["$defs"]["Finding"]["properties"]));
     assert_eq!(document["schema"], json::SCHEMA);
     assert_eq!(document["findings"][0]["participants"][1]["values"][2]["value"], "daemon");
+}
+
+#[test]
+fn a_run_that_is_read_back_from_json_renders_in_every_format_as_the_original() {
+    for (name, mut run) in worlds() {
+        let of = |text: &str| Some(text.to_owned());
+        run.job =
+            Some(PipelineJob { id: of("77"), runner: of(HOSTILE), project: None, pipeline: of(""), commit: None });
+        let back = json::read(json::render(&run, &Style::default()).as_bytes()).unwrap();
+        assert_eq!(back, run, "{name}");
+        for format in Format::ALL {
+            for verbose in [false, true] {
+                let style = Style { verbose, colour: verbose, ..Style::default() };
+                assert_eq!(render(format, &back, &style), render(format, &run, &style), "{name} as {}", format.word());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_document_that_is_no_run_is_refused_with_the_reason() {
+    let refused = |json: &str| json::read(json.as_bytes()).unwrap_err().to_string();
+    let good = json::render(&incoherent(), &Style::default());
+    assert!(refused("{").contains("line 1 column 1"), "{}", refused("{"));
+    assert!(refused("{\"schema\":\"parallax.findings/2\"}").contains("this is a parallax.findings/2 document"));
+    assert!(refused("{\"schema\":\"parallax.findings/1\"}").contains("missing field"));
+    assert!(refused(&failed_run(Format::Json, "boom", "check")).contains("the run failed: boom"));
+    let odd = good.replacen("\"incoherent\"", "\"fine\"", 2);
+    assert!(refused(&odd).contains("findings[0]: outcome is fine"), "{}", refused(&odd));
+    let better = good.replacen("\"verdict\": \"incoherent\"", "\"verdict\": \"coherent\"", 1);
+    assert!(refused(&better).contains("the verdict is coherent, and its rows come to incoherent"));
+    let hostile = refused("{\"schema\":\"\\u001b[2J\"}");
+    assert_printable(&hostile);
+}
+
+#[test]
+fn a_document_with_a_field_of_a_later_version_is_read() {
+    let later = json::render(&coherent(), &Style::default()).replacen('{', "{\"later\": [1],", 1);
+    assert_eq!(json::read(later.as_bytes()).unwrap(), coherent());
+}
+
+#[test]
+fn numbers_of_a_hostile_document_stop_nothing() {
+    let mut run = coherent();
+    run.findings.iter_mut().for_each(|finding| finding.comparisons = u64::MAX);
+    run.started_ms = i64::MIN;
+    run.off_chain = usize::MAX;
+    let back = json::read(json::render(&run, &Style::default()).as_bytes()).unwrap();
+    for format in Format::ALL {
+        assert_printable(&render(format, &back, &Style::default()));
+    }
 }
 
 proptest! {

@@ -3,6 +3,7 @@
 //! Reads snapshots and nothing else: no file of a target, no process, no clock but the date that waivers are held against, which is
 //! handed in. Everything here runs the same from saved files on any machine.
 
+pub mod baseline;
 pub mod catalogue;
 pub mod definition;
 pub mod disclosure;
@@ -18,6 +19,7 @@ pub mod typing;
 pub mod value;
 pub mod waiver;
 
+pub use baseline::{Against, Baseline, Fate, Past};
 pub use catalogue::Catalogue;
 pub use disclosure::{Disclosure, Level};
 pub use evaluate::{Compared, Judged, Options, evaluate, judge};

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::baseline::Against;
 use super::finding::{Finding, Outcome, Severity};
 use crate::snapshot::PipelineJob;
 
@@ -33,7 +34,10 @@ pub struct Run {
     pub missing: Vec<String>,
     /// Whether unknown rows may pass (`--allow-unknown`).
     pub allow_unknown: bool,
-    /// All rows, incoherent first, then unknown, waived, coherent, not applicable; within those by check and subject.
+    /// The baseline that it was held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Against>,
+    /// All rows, incoherent first, then unknown, held, waived, coherent, not applicable; within those by check and subject.
     pub findings: Vec<Finding>,
 }
 
@@ -70,9 +74,9 @@ pub enum Verdict {
 }
 
 impl Run {
-    /// How many comparisons were made.
+    /// How many comparisons were made. A run may be read from a document, whose numbers are anyone's.
     pub fn comparisons(&self) -> u64 {
-        self.findings.iter().map(|finding| finding.comparisons).sum()
+        self.findings.iter().fold(0, |sum, finding| sum.saturating_add(finding.comparisons))
     }
 
     /// How many rows came to this outcome.

@@ -139,7 +139,7 @@ fn waive(waiver: &Waiver, findings: &mut [Finding]) -> bool {
                 used = true;
             }
             Outcome::Waived => used = true,
-            Outcome::Coherent | Outcome::NotApplicable => {}
+            Outcome::Coherent | Outcome::Held | Outcome::NotApplicable => {}
         }
     }
     used

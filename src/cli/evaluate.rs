@@ -104,6 +104,7 @@ pub(super) fn run_for(
         notes,
         missing,
         allow_unknown,
+        baseline: None,
         findings,
     })
 }

@@ -6,6 +6,7 @@
 pub mod arguments;
 
 mod answer;
+mod baseline;
 mod check;
 mod checks;
 mod compare;

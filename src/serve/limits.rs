@@ -37,7 +37,7 @@ impl Default for Limits {
             connections: 1024,
             connections_per_class: 256,
             header_bytes: 16 << 10,
-            body_bytes: 8 << 20,
+            body_bytes: 2 << 20,
             memory: 128 << 20,
             request_time: Duration::from_secs(10),
             answer_time: Duration::from_secs(60),

@@ -126,14 +126,7 @@ fn key(finding: &Finding) -> (String, String) {
 }
 
 fn order(finding: &Finding) -> (u8, &str, &str) {
-    let place = match finding.outcome {
-        Outcome::Incoherent => 0,
-        Outcome::Unknown => 1,
-        Outcome::Waived => 2,
-        Outcome::Coherent => 3,
-        Outcome::NotApplicable => 4,
-    };
-    (place, &finding.check, &finding.subject)
+    (finding.outcome.place(), &finding.check, &finding.subject)
 }
 
 /// The finding that is told, with what was settled about the one that is true.

@@ -45,6 +45,7 @@ impl Draft<'_> {
             unseen: self.unseen,
             caused_by: None,
             waiver: None,
+            held: None,
             comparisons: self.comparisons,
         }
     }
