@@ -18,7 +18,10 @@ pub const HELPER: &str = "parallax-world-helper";
 /// A job's: Nix as in [`NIX`], and curl.
 pub const CURL: &str = "parallax-world-curl";
 
-/// Makes all of them.
+/// A root directory with a real systemd's configuration and no file of its own.
+pub const SYSTEMD: &str = "parallax-world-systemd";
+
+/// Makes those that most worlds need.
 pub fn build_all() -> Result<(), String> {
     let work = tempfile::tempdir().map_err(|e| e.to_string())?;
     let text = |e: std::io::Error| e.to_string();

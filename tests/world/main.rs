@@ -24,6 +24,7 @@ mod nix;
 mod pipeline;
 mod rights;
 mod seeds;
+mod units;
 mod user;
 mod worlds;
 
@@ -63,6 +64,14 @@ const WORLDS: &[World] = &[
     (
         "the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired",
         jobs::the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired,
+    ),
+    (
+        "the_units_of_the_templates_serve_and_publish_under_a_real_systemd",
+        units::the_units_of_the_templates_serve_and_publish_under_a_real_systemd,
+    ),
+    (
+        "systemd_finds_nothing_wrong_with_the_units_of_the_templates",
+        units::systemd_finds_nothing_wrong_with_the_units_of_the_templates,
     ),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (
