@@ -27,4 +27,4 @@ pub use finding::{Finding, Outcome, Participant, Severity, Unseen};
 pub use program::Check;
 pub use refusal::{CatalogueError, Refusal};
 pub use run::{ContextNote, Run, Verdict};
-pub use waiver::{Waiver, WaiverError};
+pub use waiver::{Waiver, WaiverError, apply as waive};

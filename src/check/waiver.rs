@@ -91,7 +91,7 @@ fn listed(problems: &[WaiverProblem]) -> String {
 }
 
 /// Waives what the options say, or says what is wrong with them.
-pub(super) fn apply(catalogue: &Catalogue, options: &Options, findings: &mut [Finding]) -> Result<(), WaiverError> {
+pub fn apply(catalogue: &Catalogue, options: &Options, findings: &mut [Finding]) -> Result<(), WaiverError> {
     let mut problems = Vec::new();
     for waiver in &options.waivers {
         let problem = match mistake(catalogue, options.today, waiver) {

@@ -66,7 +66,11 @@ impl Answers {
 
     /// Answers the process `asker`, which has this effective uid.
     async fn told(&self, asker: Asker, uid: u32, asked: &Asked, deadline: Instant) -> Answer {
-        let refused = |status: u16, sentence: String| Answer { exit: Some(2), ..Answer::sentence(status, sentence) };
+        // A question that is wrong is a mistake of usage; to who may not ask, nothing could be determined.
+        let refused = |status: u16, sentence: String| {
+            let exit = if status == 400 { Exit::Usage } else { Exit::Undetermined };
+            Answer { exit: Some(exit.code()), ..Answer::sentence(status, sentence) }
+        };
         let question = match Question::read(&asked.query) {
             Ok(question) => question,
             Err(sentence) => return refused(400, sentence),

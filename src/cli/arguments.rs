@@ -22,7 +22,7 @@ Exit codes: 0 coherent, 1 incoherent, 2 usage or configuration, 3 could not be d
 pub enum Command {
     /// Look from every context of this host and compare
     Doctor(Doctor),
-    /// The first job of a pipeline: look from here, take the other views from a directory, compare
+    /// The first job of a pipeline: look from here, get the other views from the host, compare
     Check(Check),
     /// Give this host's verdicts to its jobs over a Unix socket
     Serve(Serve),
@@ -176,6 +176,8 @@ pub struct Doctor {
 
 /// Where `serve` listens and `check` asks.
 pub const SOCKET: &str = "/run/parallax/parallax.sock";
+/// Where `check` looks for published views.
+pub const VIEWS: &str = "/run/parallax/snapshots";
 
 #[derive(Debug, Args)]
 pub struct Check {
@@ -183,9 +185,15 @@ pub struct Check {
     pub reports: Reports,
     #[command(flatten)]
     pub looking: Looking,
-    /// The directory into which `doctor --publish` wrote on the host
-    #[arg(long, value_name = "DIR", default_value = "/run/parallax/snapshots")]
-    pub views: PathBuf,
+    /// Ask the host's server here [default: /run/parallax/parallax.sock, if it is there]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Without a server: the directory into which `doctor --publish` wrote on the host [default: /run/parallax/snapshots]
+    #[arg(long, value_name = "DIR")]
+    pub views: Option<PathBuf>,
+    /// Without a server: a snapshot of another context, such as an artifact; may be given several times
+    #[arg(long = "view", value_name = "FILE")]
+    pub view: Vec<PathBuf>,
     /// Refuse published snapshots that are older than this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
     pub max_age: Duration,

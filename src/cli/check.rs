@@ -1,32 +1,130 @@
-//! `parallax check`: from inside a job, the own view natively and the host's from a directory of published snapshots.
+//! `parallax check`: from inside a job, the own view natively, compared with the host's.
+//!
+//! The host's views come from the first that is there: the server on its socket, which then compares; a directory of published snapshots; files
+//! from artifacts. Without any, the own view is compared with itself as far as that goes. A server that fails is never passed over in silence:
+//! without another source that was named, the run is undetermined.
 
-use super::arguments::{Check, Global};
-use super::evaluate::{self, Views};
+mod asking;
+mod served;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::arguments::{Check, Global, SOCKET, VIEWS};
+use super::configuration::{self, Configuration};
+use super::evaluate::{self, Started, Views};
 use super::exit::{Exit, Failure};
 use super::views::Published;
-use super::{configuration, diagnose, gather, output, views};
+use super::{diagnose, gather, output, views};
+use crate::check::Run;
 use crate::context::discover::job_of_variables;
 use crate::snapshot::{ContextKind, Snapshot};
 
-/// Looks from here, reads the published views, compares, reports.
+/// How long a server is waited for, where the command line sets no deadline: longer than its own for an answer.
+const ANSWER: Duration = Duration::from_secs(120);
+/// What of a deadline is kept for rendering.
+const RESERVE: Duration = Duration::from_millis(500);
+/// The view that is missing where a server was there and gave none.
+const HOST: &str = "host";
+
+/// Looks from here, gets the other views or the findings, reports.
 pub(super) fn run(arguments: &Check, global: &Global) -> Result<Exit, Failure> {
-    let started = evaluate::Started::now();
+    let started = Started::now();
+    let began = Instant::now();
     let configuration = configuration::load(global.config.as_deref()).map_err(|error| diagnose::usage(&error))?;
     let baselines = output::begin("check", &arguments.reports)?;
-    let Published { views: published, mut notes, refused } =
-        views::read(&arguments.views, arguments.max_age, started.ms)?;
-    let mut own = gather::here(&arguments.looking, &configuration)?;
-    notes.append(&mut own.notes);
-    let snapshots = own.snapshots.into_iter().map(|snapshot| placed(snapshot, &published));
-    let views = Views {
-        snapshots: snapshots.chain(published.iter().cloned()).collect(),
-        widened: Vec::new(),
-        required: [arguments.require.clone(), refused].concat(),
-        notes,
+    let own = gather::here(&arguments.looking, &configuration)?;
+    let mut run = match socket(arguments) {
+        Some(socket) => {
+            let until = match arguments.looking.deadline {
+                Some(deadline) => began + deadline.saturating_sub(RESERVE),
+                None => Instant::now() + ANSWER,
+            };
+            by_server(&socket, until, own, &started, arguments, &configuration)?
+        }
+        None => {
+            let found = views_of(arguments, &started)?;
+            here(own, found, Vec::new(), &started, arguments, &configuration)?
+        }
     };
-    let mut run = evaluate::run("check", &started, views, &configuration, arguments.reports.allow_unknown)?;
     baselines.apply(&mut run)?;
     Ok(output::finish(&run, &arguments.reports, global))
+}
+
+/// The server's socket: the one that is named, there or not; else the usual one, if it is there.
+fn socket(arguments: &Check) -> Option<PathBuf> {
+    let usual = || Some(PathBuf::from(SOCKET)).filter(|socket| std::fs::symlink_metadata(socket).is_ok());
+    arguments.socket.clone().or_else(usual)
+}
+
+fn by_server(
+    socket: &Path,
+    until: Instant,
+    own: gather::Gathered,
+    started: &Started,
+    arguments: &Check,
+    configuration: &Configuration,
+) -> Result<Run, Failure> {
+    let Some(snapshot) = own.snapshots.first().cloned().map(|snapshot| placed(snapshot, &[])) else {
+        return Err(Failure::Broken("the own context gave no snapshot".into()));
+    };
+    let given = snapshot.clone();
+    match gather::in_runtime(async { Ok(asking::ask(socket, given, until).await) })? {
+        Ok(mut run) => {
+            run.notes.insert(0, served::note(&run, socket));
+            run.notes.extend(own.notes);
+            served::own(run, started, &arguments.require, configuration, arguments.reports.allow_unknown, snapshot)
+        }
+        Err(error) => {
+            let failed = format!("the host's server on {} gave no findings: {error}", socket.display());
+            let named = arguments.views.is_some() || !arguments.view.is_empty();
+            let (mut found, required) = if named {
+                (views_of(arguments, started)?, Vec::new())
+            } else {
+                (Published::default(), vec![HOST.to_owned()])
+            };
+            found.notes.insert(0, failed);
+            here(own, found, required, started, arguments, configuration)
+        }
+    }
+}
+
+/// The views of the directory and the files that are named; without any, those of the usual directory, if it is there.
+fn views_of(arguments: &Check, started: &Started) -> Result<Published, Failure> {
+    let usual = || Some(PathBuf::from(VIEWS)).filter(|_| arguments.view.is_empty());
+    let directory = arguments.views.clone().or_else(usual);
+    let listed = directory.map(|directory| views::list(&directory)).transpose();
+    let (mut files, notes) = match listed {
+        Ok(files) => (files.unwrap_or_default(), Vec::new()),
+        Err(note) => (Vec::new(), vec![note]),
+    };
+    files.extend(arguments.view.iter().cloned());
+    let mut found = views::read(&files, arguments.max_age, started.ms)?;
+    found.notes.splice(0..0, notes);
+    Ok(found)
+}
+
+/// Compares here.
+fn here(
+    own: gather::Gathered,
+    found: Published,
+    required: Vec<String>,
+    started: &Started,
+    arguments: &Check,
+    configuration: &Configuration,
+) -> Result<Run, Failure> {
+    let Published { views: published, mut notes, refused } = found;
+    notes.extend(own.notes);
+    let snapshots: Vec<Snapshot> = own.snapshots.into_iter().map(|snapshot| placed(snapshot, &published)).collect();
+    let views = Views {
+        snapshots: [snapshots, published].concat(),
+        widened: Vec::new(),
+        required: [arguments.require.clone(), refused, required].concat(),
+        notes,
+    };
+    evaluate::run("check", started, views, configuration, arguments.reports.allow_unknown)
 }
 
 /// Here is a job: a container where the published host has another mount namespace or is another machine, else a user of the host.

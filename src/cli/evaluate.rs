@@ -6,7 +6,7 @@ use super::configuration::{self, Configuration};
 use super::diagnose;
 use super::exit::Failure;
 use crate::check::disclosure::WITHHELD;
-use crate::check::{self, Catalogue, ContextNote, Disclosure, Judged, Options, Run, Waiver};
+use crate::check::{self, Catalogue, ContextNote, Disclosure, Finding, Judged, Options, Run, Waiver};
 use crate::context::chain;
 use crate::snapshot::{Entry, PipelineJob, Snapshot};
 
@@ -77,17 +77,10 @@ pub(super) fn run_for(
     let missing = missing(&required, &on_chain);
     notes.extend(Some(configuration.note.clone()).filter(|note| !note.is_empty()));
     notes.extend(without_nix(&on_chain));
-    let mut catalogue = Catalogue::builtin().map_err(|error| diagnose::broken(&error))?;
-    if let Some(directory) = &configuration.checks {
-        catalogue = catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error))?;
-    }
-    let disclosure = told.map(|told| told.disclosure);
-    let options = Options {
-        today: today(),
-        waivers: configuration.waivers.iter().map(waiver).collect(),
-        partial: told.is_some(),
-    };
-    let mut judged = check::judge(&catalogue, &on_chain, disclosure);
+    let catalogue = catalogue(configuration)?;
+    // A caller is compared with a part of the host, so a waiver may find nothing to waive.
+    let options = Options { partial: told.is_some(), ..options(configuration) };
+    let mut judged = check::judge(&catalogue, &on_chain, told.map(|told| told.disclosure));
     if let Some(told) = told {
         (told.hold)(&mut judged);
     }
@@ -100,13 +93,41 @@ pub(super) fn run_for(
         started_ms: started.ms,
         took_ms: started.elapsed_ms(),
         off_chain: all - on_chain.len(),
-        contexts: on_chain.iter().map(|snapshot| note(snapshot, disclosure)).collect(),
+        contexts: on_chain.iter().map(|snapshot| note(snapshot, told.map(|told| told.disclosure))).collect(),
         notes,
         missing,
         allow_unknown,
         baseline: None,
         findings,
     })
+}
+
+/// The built-in checks, and those beside the configuration.
+fn catalogue(configuration: &Configuration) -> Result<Catalogue, Failure> {
+    let catalogue = Catalogue::builtin().map_err(|error| diagnose::broken(&error))?;
+    match &configuration.checks {
+        Some(directory) => catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error)),
+        None => Ok(catalogue),
+    }
+}
+
+fn options(configuration: &Configuration) -> Options {
+    Options { today: today(), waivers: configuration.waivers.iter().map(waiver).collect(), partial: false }
+}
+
+/// What the checks beside the configuration come to over one context. Nothing is waived.
+pub(super) fn of_project(snapshot: Snapshot, configuration: &Configuration) -> Result<Vec<Finding>, Failure> {
+    let builtin = Catalogue::builtin().map_err(|error| diagnose::broken(&error))?;
+    let options = Options { waivers: Vec::new(), ..options(configuration) };
+    let found = check::evaluate(&catalogue(configuration)?, &[snapshot], &options);
+    let found = found.map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(found.into_iter().filter(|finding| builtin.get(&finding.check).is_none()).collect())
+}
+
+/// Applies the configuration's waivers to findings that were made elsewhere.
+pub(super) fn waive(findings: &mut [Finding], configuration: &Configuration) -> Result<(), Failure> {
+    let catalogue = catalogue(configuration)?;
+    check::waive(&catalogue, &options(configuration), findings).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// The job that all jobs' contexts are part of; where there are several, the run is none's.

@@ -16,11 +16,12 @@ use super::configuration::Configuration;
 use super::exit::Failure;
 use super::handshake;
 use super::progress::Progress;
+use super::runners;
 use crate::context::enter::{Entrance, EnvironmentSource as Handed, Looked, Request, Resume};
 use crate::context::{Context, Discovered, EnvironmentSource, IdentitySource, Invoker, Refused, Scope, discover};
 use crate::probe::Wishes;
 use crate::snapshot::secret::RunKey;
-use crate::snapshot::{Entry, Header, Reason, Snapshot};
+use crate::snapshot::{ContextKind, Entry, Header, Reason, Snapshot};
 use crate::sys::credentials::Identity;
 use crate::sys::entry::{Plan, ProcessId, TakeOn};
 use crate::sys::process::text_at;
@@ -46,9 +47,10 @@ pub(super) fn everything(looking: &Looking, configuration: &Configuration) -> Re
     in_runtime(async {
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
         let found = discover(&scope(looking, configuration)).await;
-        let Discovered { contexts, refused, notes, .. } = found;
-        let mut snapshots =
-            look_from(contexts, deadline, &configuration.wishes(looking.offline), &fresh_key()?).await?;
+        let Discovered { mut contexts, refused, notes, .. } = found;
+        let wishes = configuration.wishes(looking.offline);
+        runners::tell(&mut contexts, deadline, &wishes).await?;
+        let mut snapshots = look_from(contexts, deadline, &wishes, &fresh_key()?).await?;
         snapshots.extend(refused.into_iter().map(not_entered));
         Ok(Gathered { snapshots, notes })
     })
@@ -114,7 +116,7 @@ async fn look_from(
 }
 
 /// Runs the children, and returns what each saw, in order.
-async fn in_parallel(
+pub(super) async fn in_parallel(
     entrance: &Arc<Entrance>,
     turns: Vec<(Request, Resume)>,
     names: &[String],
@@ -145,7 +147,12 @@ async fn in_parallel(
     Ok(looks.into_iter().map(|(_, looked)| looked).collect())
 }
 
-fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, locks: Option<&str>) -> Result<Request, Failure> {
+pub(super) fn request(
+    context: &Context,
+    key: &Arc<RunKey>,
+    wishes: &Wishes,
+    locks: Option<&str>,
+) -> Result<Request, Failure> {
     let take = &context.take;
     let credentials = match take.source {
         IdentitySource::Own => TakeOn::Own,
@@ -159,6 +166,10 @@ fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, locks: Option<
             bounding: take.bounding,
         }),
     };
+    let mut wishes = serde_json::to_value(wishes).map_err(|error| Failure::Broken(error.to_string()))?;
+    if let (Some(asked), Some(runner)) = (&context.asked, wishes.get_mut("runner")) {
+        *runner = asked.clone();
+    }
     let process = context.process.as_ref();
     let plan = Plan {
         process: process.map(|one| ProcessId { pid: one.pid, start_ticks: one.start_ticks }),
@@ -179,12 +190,16 @@ fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, locks: Option<
         },
         boot: context.header.boot.clone(),
         key: Some(Arc::clone(key)),
-        wishes: serde_json::to_value(wishes).map_err(|error| Failure::Broken(error.to_string()))?,
+        wishes,
         probe_deadline_ms: u64::try_from(PROBE.as_millis()).unwrap_or(u64::MAX),
     })
 }
 
-fn snapshot(mut header: Header, looked: Looked, taken_ms: i64) -> Snapshot {
+fn snapshot(mut header: Header, mut looked: Looked, taken_ms: i64) -> Snapshot {
+    if header.kind == ContextKind::Declared {
+        looked =
+            looked.because(&Reason::NeedsNative { why: "its image and its job decide, and it does not run".into() });
+    }
     header.limits.extend(looked.limits);
     header.limits.extend(looked.unfinished.iter().map(|one| format!("{}: {}", one.family, one.reason)));
     if let Some(reason) = &looked.refused {
@@ -237,7 +252,7 @@ pub(super) fn random() -> Result<Vec<u8>, Failure> {
 }
 
 /// Runs on one thread; what the children do is bounded by their deadlines, and the runtime is not waited for.
-fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) fn in_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Broken(format!("the runtime can't start: {error}")))?;
     let result = runtime.block_on(work);

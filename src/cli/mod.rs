@@ -24,6 +24,7 @@ mod output;
 mod pages;
 mod probe;
 mod progress;
+mod runners;
 mod schema;
 mod serve;
 mod views;

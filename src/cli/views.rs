@@ -76,7 +76,7 @@ fn replace(directory: &OwnedFd, name: &str, text: &[u8]) -> std::io::Result<()> 
 }
 
 fn is_public(kind: ContextKind) -> bool {
-    matches!(kind, ContextKind::Host | ContextKind::User | ContextKind::Service)
+    matches!(kind, ContextKind::Host | ContextKind::User | ContextKind::Service | ContextKind::Declared)
 }
 
 /// `service:nix-daemon` becomes `service.nix-daemon.snapshot.json`. No two ids become one name, and none leads out of the directory.
@@ -115,18 +115,20 @@ pub(super) struct Published {
     pub(super) refused: Vec<String>,
 }
 
-/// Reads the views of a directory. One that is not there holds none.
-pub(super) fn read(directory: &Path, max_age: Duration, now_ms: i64) -> Result<Published, Failure> {
+/// The files of a directory of published views, or why there is none.
+pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    published(directory).map_err(|error| format!("no published views in {}: {error}", directory.display()))
+}
+
+/// Reads published views, from a directory or as an earlier job left them.
+pub(super) fn read(files: &[PathBuf], max_age: Duration, now_ms: i64) -> Result<Published, Failure> {
     let mut all = Published::default();
-    let files = match published(directory) {
-        Ok(files) => files,
-        Err(error) => {
-            all.notes.push(format!("no published views in {}: {error}", directory.display()));
-            return Ok(all);
-        }
-    };
     for file in files {
-        let snapshot = compare::read(&file)?;
+        let snapshot = compare::read(file)?;
+        let id = &snapshot.context.id;
+        if all.views.iter().any(|view| view.context.id == *id) {
+            return Err(Failure::Usage(format!("{}: a second view of {id}; give one of them", file.display())));
+        }
         match refusal(&snapshot, max_age, now_ms) {
             None => all.views.push(snapshot),
             Some(why) => {
@@ -147,7 +149,7 @@ fn refusal(snapshot: &Snapshot, max_age: Duration, now_ms: i64) -> Option<String
     } else if age < -TOLERANCE_MS {
         Some(format!("it is dated {} s ahead", -age / 1000))
     } else if !is_public(snapshot.context.kind) {
-        Some("only host, users and services are views for a job".to_owned())
+        Some("only host, users, services and what is declared are views for a job".to_owned())
     } else {
         None
     }

@@ -18,13 +18,13 @@ use crate::image::BUSYBOX;
 use crate::user::User;
 
 /// Makes canaries, all of one nest recognisable by their beginning.
-struct Nest(usize);
+pub struct Nest(pub usize);
 
 impl Nest {
     const MARK: &str = "cAnArYtWeEt";
 
     /// 40 characters, the form of an AWS secret key.
-    fn egg(&mut self) -> String {
+    pub fn egg(&mut self) -> String {
         self.0 += 1;
         format!("{}{:0>29}", Self::MARK, self.0)
     }
@@ -49,7 +49,7 @@ fn shapes() -> Vec<String> {
     shapes
 }
 
-fn assert_clean(what: &str, bytes: &[u8]) {
+pub fn assert_clean(what: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).to_lowercase();
     for shape in shapes() {
         if let Some(at) = text.find(&shape) {
@@ -61,7 +61,7 @@ fn assert_clean(what: &str, bytes: &[u8]) {
 }
 
 /// Credential files as they should be, below a home directory.
-fn plant_home(home: &Path, nest: &mut Nest) {
+pub fn plant_home(home: &Path, nest: &mut Nest) {
     let write = |name: &str, content: String| {
         let file = home.join(name);
         std::fs::create_dir_all(file.parent().expect("a parent")).expect("mkdir");
@@ -139,7 +139,7 @@ fn nix_conf(nest: &mut Nest) -> String {
     )
 }
 
-fn variables(nest: &mut Nest) -> Vec<(&'static str, String)> {
+pub fn variables(nest: &mut Nest) -> Vec<(&'static str, String)> {
     let at = |secret: String, host: &str| format!("http://user:{secret}@{host}.parallax.invalid:8080/?password=");
     vec![
         ("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT".into()),

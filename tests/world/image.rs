@@ -1,7 +1,7 @@
 //! Images, made from trees on this machine: no registry is asked.
 //!
 //! `parallax-world-busybox`: one static busybox and its links. `parallax-world-nix`: the same and this machine's own Nix with the
-//! libraries that it loads. `parallax-world-scratch`: one static binary and nothing else.
+//! libraries that it loads. `parallax-world-curl`: that and this machine's curl. `parallax-world-scratch`: one static binary and nothing else.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
@@ -12,12 +12,10 @@ use crate::engine;
 
 pub const BUSYBOX: &str = "parallax-world-busybox";
 pub const NIX: &str = "parallax-world-nix";
+pub const CURL: &str = "parallax-world-curl";
 pub const SCRATCH: &str = "parallax-world-scratch";
 /// What a runner works in beside a job: the helper, and a shell for its scripts.
 pub const HELPER: &str = "parallax-world-helper";
-/// A job's: Nix as in [`NIX`], and curl.
-pub const CURL: &str = "parallax-world-curl";
-
 /// A root directory with a real systemd's configuration and no file of its own.
 pub const SYSTEMD: &str = "parallax-world-systemd";
 
@@ -30,25 +28,22 @@ pub fn build_all() -> Result<(), String> {
     engine::import(&busybox, BUSYBOX)?;
     nix_on_top(&busybox).map_err(text)?;
     engine::import(&busybox, NIX)?;
+    program_on_top(&busybox, Path::new("/usr/bin/curl")).map_err(text)?;
+    engine::import(&busybox, CURL)?;
     let scratch = work.path().join("scratch");
     std::fs::create_dir_all(&scratch).map_err(text)?;
     std::fs::copy("/bin/busybox", scratch.join("busybox")).map_err(text)?;
     engine::import(&scratch, SCRATCH)
 }
 
-/// Makes the images that only a runner's jobs need.
+/// Makes the image that only a runner needs.
 pub fn for_runner(helper: &Path) -> Result<(), String> {
     let work = tempfile::tempdir().map_err(|e| e.to_string())?;
     let text = |e: std::io::Error| e.to_string();
     let tree = work.path().join("helper");
     busybox_tree(&tree).map_err(text)?;
     helper_on_top(&tree, helper).map_err(text)?;
-    engine::import(&tree, HELPER)?;
-    let tree = work.path().join("curl");
-    busybox_tree(&tree).map_err(text)?;
-    nix_on_top(&tree).map_err(text)?;
-    with_libraries(&tree, Path::new("/usr/bin/curl")).map_err(text)?;
-    engine::import(&tree, CURL)
+    engine::import(&tree, HELPER)
 }
 
 /// Adds the helper and the command that a runner starts in its image: a shell whose files everybody may change.
@@ -83,15 +78,15 @@ fn busybox_tree(tree: &Path) -> std::io::Result<()> {
 
 /// Adds `nix` and what it loads, at the same paths as on this machine.
 fn nix_on_top(tree: &Path) -> std::io::Result<()> {
-    with_libraries(tree, &std::fs::canonicalize("/usr/bin/nix")?)?;
+    program_on_top(tree, &std::fs::canonicalize("/usr/bin/nix")?)?;
     for name in ["nix-store", "nix-build", "nix-daemon"] {
         let _ = symlink("nix", tree.join("usr/bin").join(name));
     }
     Ok(())
 }
 
-/// Copies a program and the libraries that it loads to the same paths below the tree.
-fn with_libraries(tree: &Path, program: &Path) -> std::io::Result<()> {
+/// Adds a program and the libraries that it loads, at the same paths as on this machine.
+fn program_on_top(tree: &Path, program: &Path) -> std::io::Result<()> {
     copy_into(tree, program)?;
     let listing = Command::new("ldd").arg(program).output()?;
     let mut libraries = BTreeSet::new();

@@ -24,6 +24,7 @@ mod nix;
 mod pipeline;
 mod rights;
 mod seeds;
+mod serving;
 mod units;
 mod user;
 mod worlds;
@@ -72,6 +73,22 @@ const WORLDS: &[World] = &[
     (
         "systemd_finds_nothing_wrong_with_the_units_of_the_templates",
         units::systemd_finds_nothing_wrong_with_the_units_of_the_templates,
+    ),
+    (
+        "a_job_without_parallax_is_told_what_is_wrong_between_it_and_the_host",
+        serving::a_job_without_parallax_is_told_what_is_wrong_between_it_and_the_host,
+    ),
+    (
+        "no_caller_is_told_a_secret_another_job_or_what_is_not_public",
+        serving::no_caller_is_told_a_secret_another_job_or_what_is_not_public,
+    ),
+    (
+        "a_job_that_tries_one_secret_after_the_other_has_to_wait",
+        serving::a_job_that_tries_one_secret_after_the_other_has_to_wait,
+    ),
+    (
+        "a_caller_that_is_not_among_those_allowed_is_refused",
+        serving::a_caller_that_is_not_among_those_allowed_is_refused,
     ),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (

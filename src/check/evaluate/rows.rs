@@ -96,7 +96,10 @@ impl<'t> Rows<'t> {
         let mut folded: HashMap<Vec<Atom<'t>>, usize> = HashMap::new();
         // That two contexts are one participant says that their secrets are equal: the caller stays apart where that is being counted.
         let apart = world.has_own() && reads_secrets(side);
-        for context in 0..world.contexts.len() {
+        let takes_part = |context: &usize| {
+            side.takes_declared || !world.contexts.get(*context).is_some_and(|context| context.is_declared)
+        };
+        for context in (0..world.contexts.len()).filter(takes_part) {
             let mut unknown = Unknown::new();
             for (element, keys) in elements(world, side, context, &mut unknown) {
                 let mut atoms = atoms(world, side, context, element.as_ref(), &keys);

@@ -25,6 +25,8 @@ pub struct Context {
     pub called: (String, String),
     /// Whether it is the caller's.
     pub own: bool,
+    /// Whether a configuration says of it what it should be.
+    pub is_declared: bool,
     /// Header and facts.
     pub tree: Tree,
 }
@@ -48,6 +50,7 @@ impl<'d> World<'d> {
             id,
             name,
             rank: rank(snapshot.context.kind),
+            is_declared: snapshot.context.kind == ContextKind::Declared,
             tree,
         });
         Self { contexts: contexts.collect(), telling: None }

@@ -10,8 +10,11 @@ use super::{RESERVE, look_from, not_entered, scope};
 use crate::cli::arguments::Looking;
 use crate::cli::configuration::{Allow, Configuration};
 use crate::cli::exit::Failure;
+use crate::cli::runners;
 use crate::context::discover::docker::Named;
-use crate::context::{Asker, Asking, Context, Discovered, EnvironmentSource, IdentitySource, Refused, Scope, discover};
+use crate::context::{
+    Asker, Asking, Context, Discovered, EnvironmentSource, IdentitySource, Refused, RunnerPart, Scope, discover,
+};
 use crate::snapshot::secret::RunKey;
 use crate::snapshot::{ContextKind, Header, Snapshot};
 
@@ -66,6 +69,9 @@ pub(in crate::cli) async fn asked(
         Err(one) => refused.push(*one),
     }
     let wishes = configuration.wishes(false);
+    runners::tell(&mut contexts, deadline, &wishes).await.map_err(NotAsked::Failed)?;
+    let runner = engine.as_ref().and_then(Named::part).and_then(|part| part.job.runner);
+    contexts.retain(|context| stays(context, runner.as_deref(), &configuration.serve.contexts));
     let seen = look_from(contexts, deadline.checked_sub(RESERVE).unwrap_or(deadline), &wishes, key).await;
     let mut snapshots = seen.map_err(NotAsked::Failed)?;
     snapshots.extend(refused.into_iter().map(not_entered));
@@ -125,16 +131,31 @@ fn others(found: Discovered, own: &str, engine: Option<&Named>, named: &[String]
         header.id = format!("container:{name}");
         header.name = name;
     };
-    let contexts = contexts.into_iter().filter(|context| is_kept(&context.header)).map(|mut context| {
-        part(&mut context.header);
-        without_job(context)
-    });
+    // A runner in a container is asked what it declares, and left out afterwards.
+    let is_asked = |context: &Context| context.runner == RunnerPart::Manager && context.header.id != own;
+    let contexts =
+        contexts.into_iter().filter(|context| is_asked(context) || is_kept(&context.header)).map(|mut context| {
+            part(&mut context.header);
+            without_job(context)
+        });
     let contexts = contexts.collect();
     let refused = refused.into_iter().filter(|refused| is_kept(&refused.header)).map(|mut refused| {
         part(&mut refused.header);
         refused
     });
     (contexts, refused.collect())
+}
+
+/// What is left once the runners were asked: of what they declare the caller's own runner's, by the label that it set.
+fn stays(context: &Context, runner: Option<&str>, named: &[String]) -> bool {
+    let header = &context.header;
+    match header.kind {
+        ContextKind::Declared => runner.is_some_and(|runner| header.id == format!("declared:runner:{runner}")),
+        ContextKind::Container => {
+            context.runner != RunnerPart::Manager || named.contains(&header.id) || named.contains(&header.name)
+        }
+        _ => true,
+    }
 }
 
 /// A user of the host without what a job of theirs set: the shell executor runs jobs as a user, and each is another one's.

@@ -6,7 +6,7 @@ use super::{DEADLINE, fresh_key, in_runtime, look_from, not_entered, scope};
 use crate::cli::arguments::Looking;
 use crate::cli::configuration::Configuration;
 use crate::cli::exit::Failure;
-use crate::context::{Context, EnvironmentSource, IdentitySource, discover};
+use crate::context::{Context, EnvironmentSource, IdentitySource, RunnerPart, discover};
 use crate::formats::status;
 use crate::snapshot::{ContextKind, Entry, Header, ObjectId, Snapshot};
 use crate::sys::process::{NAMESPACES, ProcessDirectory};
@@ -125,7 +125,8 @@ fn of_own_or(pid: u32, directory: Option<&ProcessDirectory>) -> Result<Context, 
         Some(_) => (IdentitySource::Process, EnvironmentSource::Process),
         None => (IdentitySource::Own, EnvironmentSource::Own),
     };
-    Ok(Context { header, process, take: taken_from(pid, source)?, environment })
+    let take = taken_from(pid, source)?;
+    Ok(Context { header, process, take, environment, runner: RunnerPart::None, asked: None })
 }
 
 /// The identity of a process, as its status says. Which namespaces are joined is decided by the child.

@@ -12,7 +12,7 @@ use super::pipeline::{PREFIX, Part};
 use super::procfs::{self, Process};
 use super::users::Accounts;
 use super::{Discovered, Refused};
-use crate::context::Context;
+use crate::context::{Context, RunnerPart};
 use crate::snapshot::{ContextKind, Header, ObjectId};
 
 /// A process, across the reuse of its pid.
@@ -70,7 +70,13 @@ pub fn find(
         Standing::Container(id) => Some(id),
         _ => None,
     };
-    Some(Asking { context: here.context(header, process), container, engine })
+    let mut context = here.context(header, process);
+    if let Ok(context) = context.as_mut()
+        && engine.as_ref().is_some_and(|named| named.part().is_some())
+    {
+        context.runner = RunnerPart::Made;
+    }
+    Some(Asking { context, container, engine })
 }
 
 fn of_user(here: &Here<'_>, process: &Process, accounts: &Accounts) -> Header {
