@@ -21,6 +21,7 @@ mod hostile;
 mod image;
 mod jobs;
 mod nix;
+mod nixos;
 mod pipeline;
 mod rights;
 mod seeds;
@@ -90,6 +91,8 @@ const WORLDS: &[World] = &[
         "a_caller_that_is_not_among_those_allowed_is_refused",
         serving::a_caller_that_is_not_among_those_allowed_is_refused,
     ),
+    ("the_nixos_module_says_the_same_as_the_units", nixos::the_nixos_module_says_the_same_as_the_units),
+    ("the_flake_offers_the_package_and_the_module", nixos::the_flake_offers_the_package_and_the_module),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (
         "an_engine_that_accepts_and_never_answers_costs_seconds_and_a_note",
