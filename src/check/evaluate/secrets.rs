@@ -40,7 +40,8 @@ fn made_of_secrets(side: &Side) -> bool {
 /// Whether rows are linked by a secret: then the very existence of a row says that two are equal.
 pub fn links_secrets(check: &Check) -> bool {
     let links = check.program.sides.iter().filter_map(|side| side.link.as_ref());
-    links.flat_map(|link| &link.reads).any(|read| is_secret(&read.path))
+    // Words of the header, such as `boot`, are no facts and no secrets; facts stand below their family.
+    links.flat_map(|link| &link.reads).any(|read| read.path.contains('.') && is_secret(&read.path))
 }
 
 impl Secrets {
