@@ -96,9 +96,8 @@ fn world(name: &'static str, check: &'static str, words: &[&str], side: impl Fn(
     World { name, check, words: words.iter().map(|word| (*word).to_owned()).collect(), side: Box::new(side) }
 }
 
-/// All of those that show in a job.
-pub const OF_JOBS: [fn() -> World; 6] =
-    [one_writer, own_store, cache_on_loopback, bash_without_loader, two_keys, ignored_cache];
+/// Those that a job with curl in its image can be in.
+pub const OF_CURL: [fn() -> World; 5] = [one_writer, own_store, cache_on_loopback, two_keys, ignored_cache];
 
 /// A job writes the database that the daemon owns.
 pub fn one_writer() -> World {
