@@ -64,8 +64,7 @@ impl Answers {
         Ok(Self { configuration, key: gather::fresh_key()?, naming, comparisons: Mutex::default() })
     }
 
-    /// Answers the process `asker`, which has this effective uid.
-    async fn told(&self, asker: Asker, uid: u32, asked: &Asked, deadline: Instant) -> Answer {
+    async fn told(&self, caller: &Caller, asked: &Asked, deadline: Instant) -> Answer {
         // A question that is wrong is a mistake of usage; to who may not ask, nothing could be determined.
         let refused = |status: u16, sentence: String| {
             let exit = if status == 400 { Exit::Usage } else { Exit::Undetermined };
@@ -83,14 +82,15 @@ impl Answers {
             },
         };
         let started = Started::now();
-        let seen = match gather::asked(asker, uid, &self.configuration, &self.key, deadline).await {
+        let asker = Asker { pid: caller.pid, start_ticks: caller.start_ticks };
+        let seen = match gather::asked(asker, caller.uid, &self.configuration, &self.key, deadline).await {
             Ok(seen) => seen,
             Err(NotAsked::Gone) => return refused(403, "the process that asks is no more".to_owned()),
             Err(NotAsked::Refused(why)) => return refused(403, why),
             Err(NotAsked::Failed(failure)) => return failed(&question, &failure),
         };
         // Thousands of rows take their time, and others wait to be accepted.
-        tokio::task::block_in_place(|| match self.report(&started, &question, seen, uid, given) {
+        tokio::task::block_in_place(|| match self.report(&started, &question, seen, &caller.class(), given) {
             Ok(answer) => answer,
             Err(failure) => failed(&question, &failure),
         })
@@ -101,10 +101,10 @@ impl Answers {
         started: &Started,
         question: &Question,
         seen: Seen,
-        uid: u32,
+        class: &str,
         given: Option<Given>,
     ) -> Result<Answer, Failure> {
-        let class = class(&seen, uid);
+        let class = who(&seen, class);
         let Seen { mut snapshots, own, has_notes, .. } = seen;
         let level = match self.configuration.serve.disclose {
             Disclose::Verdict => Level::Verdict,
@@ -148,18 +148,17 @@ impl Answers {
 
 impl Answering for Answers {
     async fn answer(&self, caller: &Caller, asked: Asked, deadline: Instant) -> Answer {
-        let asker = Asker { pid: caller.pid, start_ticks: caller.start_ticks };
-        self.told(asker, caller.uid, &asked, deadline).await
+        self.told(caller, &asked, deadline).await
     }
 }
 
-/// Who is counted as one: the runner's jobs of one project, by the runner's own labels; else a container, whatever user it takes on; else a user.
-fn class(seen: &Seen, uid: u32) -> String {
-    let place = seen.engine.as_ref().and_then(Named::part).and_then(|part| Some((part.job.runner?, part.job.project?)));
-    match (place, &seen.container) {
-        (Some((runner, project)), _) => format!("runner {runner} project {project}"),
-        (None, Some(container)) => format!("container {container}"),
-        (None, None) => format!("uid {uid}"),
+/// Who is counted as one: the runner's jobs of one project, by the runner's own labels; else the class by its control group, whatever user or
+/// namespace it takes on there.
+fn who(seen: &Seen, class: &str) -> String {
+    let part = seen.engine.as_ref().and_then(Named::part);
+    match part.and_then(|part| Some((part.job.runner?, part.job.project?))) {
+        Some((runner, project)) => format!("runner {runner} project {project}"),
+        None => class.to_owned(),
     }
 }
 

@@ -53,10 +53,14 @@ pub(super) fn run(arguments: &Check, global: &Global) -> Result<Exit, Failure> {
     Ok(output::finish(&run, &arguments.reports, global))
 }
 
-/// The server's socket: the one that is named, there or not; else the usual one, if it is there.
+/// The server's socket: the one that is named, there or not; else the usual one, if it is there. A directory for it that holds no socket and no
+/// published views is a server's that ended: its host meant to be asked.
 fn socket(arguments: &Check) -> Option<PathBuf> {
-    let usual = || Some(PathBuf::from(SOCKET)).filter(|socket| std::fs::symlink_metadata(socket).is_ok());
-    arguments.socket.clone().or_else(usual)
+    let is_there = |path: &Path| std::fs::symlink_metadata(path).is_ok();
+    let usual = Path::new(SOCKET);
+    let named = arguments.views.is_some() || !arguments.view.is_empty();
+    let ended = || !named && usual.parent().is_some_and(is_there) && !is_there(Path::new(VIEWS));
+    arguments.socket.clone().or_else(|| (is_there(usual) || ended()).then(|| usual.to_owned()))
 }
 
 fn by_server(

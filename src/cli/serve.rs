@@ -31,8 +31,40 @@ pub(super) fn run(arguments: &Serve, global: &Global) -> Result<Exit, Failure> {
     let configuration = configuration::load_hosts(global.config.as_deref()).map_err(|error| diagnose::usage(&error))?;
     output::say(&configuration.note);
     let limits = limits(arguments, &configuration);
-    let socket = socket(arguments, &configuration);
-    let listening = Listening::open(&socket)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Broken(format!("the runtime can't start: {error}")))?;
+    let served = runtime.block_on(async {
+        // Before there is anything to tidy up.
+        let stop = stop()?;
+        let listening = Listening::open(&socket(arguments, &configuration))?;
+        let served = serve(arguments, &listening, limits, configuration, stop).await;
+        listening.close();
+        served
+    });
+    runtime.shutdown_background();
+    served.map(|()| Exit::Coherent)
+}
+
+/// Ends with SIGTERM or SIGINT, from now on.
+fn stop() -> Result<impl Future<Output = ()>, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::Broken(format!("no signal can be waited for: {error}")));
+    let (mut terminated, mut interrupted) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    })
+}
+
+async fn serve(
+    arguments: &Serve,
+    listening: &Listening,
+    limits: Limits,
+    configuration: Configuration,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
     if !arguments.no_binary {
         match executable::place(listening.directory()) {
             Ok(note) => note.iter().for_each(|note| output::say(note)),
@@ -41,30 +73,12 @@ pub(super) fn run(arguments: &Serve, global: &Global) -> Result<Exit, Failure> {
         }
     }
     without_root();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Broken(format!("the runtime can't start: {error}")))?;
-    let served = runtime.block_on(serve(&listening, limits, configuration));
-    runtime.shutdown_background();
-    listening.close();
-    served.map(|()| Exit::Coherent)
-}
-
-async fn serve(listening: &Listening, limits: Limits, configuration: Configuration) -> Result<(), Failure> {
     let broken = |error: &dyn std::fmt::Display| Failure::Broken(error.to_string());
-    let mut terminated = signal(SignalKind::terminate()).map_err(|error| broken(&error))?;
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| broken(&error))?;
     let listener = listening.listener().map_err(|error| broken(&error))?;
     let answers = Arc::new(Answers::new(configuration)?);
     output::say(&format!("serving on {}", listening.path().display()));
     // Fails only where a service manager named a socket and does not listen on it; it will notice.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
-    let stop = async {
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
-        }
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
-    };
     crate::serve::serve(listener, limits, answers, stop).await.map_err(|error| broken(&error))
 }
 

@@ -24,6 +24,13 @@ pub(super) fn of(caller: &Result<Caller, PeerError>) -> Class {
     }
 }
 
+impl Caller {
+    /// A word for the class that it belongs to, equal for all of that class.
+    pub fn class(&self) -> String {
+        format!("{:?}", named(&self.cgroups(), self.uid))
+    }
+}
+
 fn named(cgroups: &[u8], uid: u32) -> Class {
     let text = String::from_utf8_lossy(cgroups);
     let paths = text.lines().filter_map(|line| line.splitn(3, ':').nth(2));

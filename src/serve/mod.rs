@@ -188,3 +188,6 @@ async fn converse<A: Answering>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

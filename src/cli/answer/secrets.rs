@@ -17,6 +17,14 @@ const MOST: usize = 10_000;
 
 type Print = [u8; 32];
 
+/// What one answer would compare with one secret of another context.
+#[derive(Default)]
+struct Tries {
+    own: BTreeSet<String>,
+    rows: BTreeSet<usize>,
+    several: bool,
+}
+
 /// What was compared within the last minute.
 #[derive(Default)]
 pub(super) struct Comparisons {
@@ -28,33 +36,32 @@ impl Comparisons {
     /// Makes those rows unknown that would compare another secret too soon.
     pub(super) fn hold(&mut self, class: &str, judged: &mut Judged<'_>, now: Instant) {
         self.known.retain(|_, (_, at)| now.saturating_duration_since(*at) < PAUSE);
-        // What this answer would compare each of the others' secrets with, and in which rows.
-        let mut asked: BTreeMap<(Print, Print), (BTreeSet<String>, BTreeSet<usize>, bool)> = BTreeMap::new();
-        let who = |check: &str| print(&[class, check]);
+        // With each of the others' secrets, by caller and check.
+        let mut asked: BTreeMap<(Print, Print), Tries> = BTreeMap::new();
         for row in judged.compared() {
             for other in &row.others {
-                let entry = asked.entry((who(row.check), print(&[other]))).or_default();
-                let many = row.own.len() > 1 && !row.all_equal;
-                entry.0.extend(row.own.iter().map(|own| (*own).to_owned()));
-                entry.2 |= many || (!entry.1.is_empty() && entry.0.len() > 1);
-                entry.1.insert(row.row);
+                let tries = asked.entry((print(&[class, row.check]), print(&[other]))).or_default();
+                tries.own.extend(row.own.iter().map(|own| (*own).to_owned()));
+                let many_here = row.own.len() > 1 && !row.all_equal;
+                tries.several |= many_here || (!tries.rows.is_empty() && tries.own.len() > 1);
+                tries.rows.insert(row.row);
             }
         }
         let mut held: BTreeMap<usize, String> = BTreeMap::new();
-        for (key, (own, rows, several)) in asked {
-            if let Some(why) = self.refusal(key, &own, several, now) {
-                held.extend(rows.into_iter().map(|row| (row, why.clone())));
+        for (key, tries) in asked {
+            if let Some(why) = self.refusal(key, &tries, now) {
+                held.extend(tries.rows.into_iter().map(|row| (row, why.clone())));
             }
         }
         held.into_iter().for_each(|(row, why)| judged.hold(row, &why));
     }
 
     /// Why this secret may not be compared with these now.
-    fn refusal(&mut self, key: (Print, Print), own: &BTreeSet<String>, several: bool, now: Instant) -> Option<String> {
-        if several {
+    fn refusal(&mut self, key: (Print, Print), tries: &Tries, now: Instant) -> Option<String> {
+        if tries.several {
             return Some("several secrets of the caller would be compared with one of another context's".to_owned());
         }
-        let texts: Vec<&str> = own.iter().map(String::as_str).collect();
+        let texts: Vec<&str> = tries.own.iter().map(String::as_str).collect();
         let digest = print(&texts);
         match self.known.get(&key) {
             Some((known, _)) if *known == digest => None,

@@ -20,6 +20,7 @@ pub(super) fn own(
     run.command = "check".to_owned();
     run.started_ms = started.ms;
     run.allow_unknown = allow_unknown;
+    run.job = snapshot.context.job.clone().or(run.job);
     let required = required.iter().chain(&configuration.require);
     run.missing.extend(required.filter(|name| !is_seen(&run, name)).cloned().collect::<Vec<_>>());
     run.missing.sort();

@@ -24,8 +24,6 @@ pub(in crate::cli) struct Asked {
     pub(in crate::cli) snapshots: Vec<Snapshot>,
     /// The id of its own context.
     pub(in crate::cli) own: String,
-    /// The caller's container.
-    pub(in crate::cli) container: Option<String>,
     /// What an engine says of that container.
     pub(in crate::cli) engine: Option<Named>,
     /// Whether there is more that the host's administrator would be told.
@@ -61,7 +59,7 @@ pub(in crate::cli) async fn asked(
     let asking = found.asking.take().ok_or(NotAsked::Gone)?;
     admit(allow, uid, asking.engine.as_ref()).map_err(NotAsked::Refused)?;
     let has_notes = !found.notes.is_empty();
-    let Asking { context, container, engine } = asking;
+    let Asking { context, engine } = asking;
     let own = context.as_ref().map_or_else(|refused| &refused.header, |context| &context.header).id.clone();
     let (mut contexts, mut refused) = others(found, &own, engine.as_ref(), &configuration.serve.contexts);
     match context {
@@ -75,7 +73,7 @@ pub(in crate::cli) async fn asked(
     let seen = look_from(contexts, deadline.checked_sub(RESERVE).unwrap_or(deadline), &wishes, key).await;
     let mut snapshots = seen.map_err(NotAsked::Failed)?;
     snapshots.extend(refused.into_iter().map(not_entered));
-    Ok(Asked { snapshots, own, container, engine, has_notes })
+    Ok(Asked { snapshots, own, engine, has_notes })
 }
 
 /// Whether the caller may ask, by what the kernel and the engine say of it.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::containers::{self, Standing, Units};
+use super::containers::{self, Units};
 use super::docker::Named;
 use super::here::Here;
 use super::names::{self, Names};
@@ -29,9 +29,7 @@ pub struct Asker {
 pub struct Asking {
     /// Represented by that very process.
     pub context: Result<Context, Box<Refused>>,
-    /// The id of its container, where it is in one.
-    pub container: Option<String>,
-    /// What an engine says of that container.
+    /// What an engine says of the container that it is in, where it is in one.
     pub engine: Option<Named>,
 }
 
@@ -66,17 +64,13 @@ pub fn find(
     header.chain.push("it asks".to_owned());
     let of_process = here.header(header.kind, "", Some(process));
     (header.process, header.host_root) = (of_process.process, of_process.host_root);
-    let container = match standing {
-        Standing::Container(id) => Some(id),
-        _ => None,
-    };
     let mut context = here.context(header, process);
     if let Ok(context) = context.as_mut()
         && engine.as_ref().is_some_and(|named| named.part().is_some())
     {
         context.runner = RunnerPart::Made;
     }
-    Some(Asking { context, container, engine })
+    Some(Asking { context, engine })
 }
 
 fn of_user(here: &Here<'_>, process: &Process, accounts: &Accounts) -> Header {
