@@ -14,8 +14,12 @@ pub const BUSYBOX: &str = "parallax-world-busybox";
 pub const NIX: &str = "parallax-world-nix";
 pub const CURL: &str = "parallax-world-curl";
 pub const SCRATCH: &str = "parallax-world-scratch";
+/// What a runner works in beside a job: the helper, and a shell for its scripts.
+pub const HELPER: &str = "parallax-world-helper";
+/// A root directory with a real systemd's configuration and no file of its own.
+pub const SYSTEMD: &str = "parallax-world-systemd";
 
-/// Makes all of them.
+/// Makes those that most worlds need.
 pub fn build_all() -> Result<(), String> {
     let work = tempfile::tempdir().map_err(|e| e.to_string())?;
     let text = |e: std::io::Error| e.to_string();
@@ -32,6 +36,25 @@ pub fn build_all() -> Result<(), String> {
     engine::import(&scratch, SCRATCH)
 }
 
+/// Makes the image that only a runner needs.
+pub fn for_runner(helper: &Path) -> Result<(), String> {
+    let work = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let text = |e: std::io::Error| e.to_string();
+    let tree = work.path().join("helper");
+    busybox_tree(&tree).map_err(text)?;
+    helper_on_top(&tree, helper).map_err(text)?;
+    engine::import(&tree, HELPER)
+}
+
+/// Adds the helper and the command that a runner starts in its image: a shell whose files everybody may change.
+fn helper_on_top(tree: &Path, helper: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::copy(helper, tree.join("usr/bin/gitlab-runner-helper"))?;
+    let build = tree.join("usr/bin/gitlab-runner-build");
+    std::fs::write(&build, "#!/bin/sh\numask 0000\nexec sh\n")?;
+    std::fs::set_permissions(build, std::fs::Permissions::from_mode(0o755))
+}
+
 fn busybox_tree(tree: &Path) -> std::io::Result<()> {
     for directory in ["bin", "etc", "tmp", "root", "proc", "sys", "dev", "home/job", "usr/bin", "usr/local/bin", "var"]
     {
@@ -40,7 +63,8 @@ fn busybox_tree(tree: &Path) -> std::io::Result<()> {
     std::fs::copy("/bin/busybox", tree.join("bin/busybox"))?;
     for name in [
         "sh", "sleep", "cat", "ls", "id", "nslookup", "httpd", "nc", "env", "grep", "sed", "awk", "tar", "gzip", "cp",
-        "mkdir", "test", "true",
+        "mkdir", "test", "true", "rm", "mv", "chmod", "ln", "find", "dirname", "basename", "tr", "head", "date",
+        "which",
     ] {
         symlink("busybox", tree.join("bin").join(name))?;
     }

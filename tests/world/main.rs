@@ -15,16 +15,21 @@ mod engine;
 mod escape;
 mod fixtures;
 mod foreign_text;
+mod gitlab;
 mod healthy;
 mod hostile;
 mod image;
+mod jobs;
 mod nix;
+mod nixos;
 mod pipeline;
 mod rights;
 mod runner;
 mod seeds;
 mod serving;
+mod units;
 mod user;
+mod worlds;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -58,6 +63,18 @@ const WORLDS: &[World] = &[
     (
         "a_file_of_another_uid_is_unobserved_for_user_1000_of_a_container",
         rights::a_file_of_another_uid_is_unobserved_for_user_1000_of_a_container,
+    ),
+    (
+        "the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired",
+        jobs::the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired,
+    ),
+    (
+        "the_units_of_the_templates_serve_and_publish_under_a_real_systemd",
+        units::the_units_of_the_templates_serve_and_publish_under_a_real_systemd,
+    ),
+    (
+        "systemd_finds_nothing_wrong_with_the_units_of_the_templates",
+        units::systemd_finds_nothing_wrong_with_the_units_of_the_templates,
     ),
     (
         "a_job_without_parallax_is_told_what_is_wrong_between_it_and_the_host",
@@ -99,6 +116,8 @@ const WORLDS: &[World] = &[
         "a_configuration_that_the_runner_cannot_use_is_named_with_its_line",
         runner::a_configuration_that_the_runner_cannot_use_is_named_with_its_line,
     ),
+    ("the_nixos_module_says_the_same_as_the_units", nixos::the_nixos_module_says_the_same_as_the_units),
+    ("the_flake_offers_the_package_and_the_module", nixos::the_flake_offers_the_package_and_the_module),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (
         "an_engine_that_accepts_and_never_answers_costs_seconds_and_a_note",
