@@ -172,6 +172,25 @@ pub struct Doctor {
     /// Write the snapshots, without fingerprints, into this directory, for jobs to compare with
     #[arg(long, value_name = "DIR")]
     pub publish: Option<PathBuf>,
+    #[command(flatten)]
+    pub job: ThrowawayJob,
+}
+
+/// The container of a job that is made for one run.
+#[derive(Debug, Args)]
+pub struct ThrowawayJob {
+    /// Make the container that this GitLab runner would make for a job, look from it too, and remove it
+    #[arg(long = "job", value_name = "RUNNER", help_heading = "A job's container, made for this run")]
+    pub runner: Option<String>,
+    /// The runner's config.toml [default: that of the running gitlab-runner, else /etc/gitlab-runner/config.toml]
+    #[arg(long, value_name = "FILE", requires = "runner", help_heading = "A job's container, made for this run")]
+    pub runner_config: Option<PathBuf>,
+    /// The image to make it of, instead of the runner's own
+    #[arg(long, value_name = "IMAGE", requires = "runner", help_heading = "A job's container, made for this run")]
+    pub image: Option<String>,
+    /// Pull the image if it is not there
+    #[arg(long, requires = "runner", help_heading = "A job's container, made for this run")]
+    pub pull: bool,
 }
 
 /// Where `serve` listens and `check` asks.

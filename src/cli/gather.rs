@@ -57,7 +57,7 @@ pub(super) fn everything(looking: &Looking, configuration: &Configuration) -> Re
 }
 
 /// How long a run may take: as the command line says, else the configuration, else [`DEADLINE`].
-fn deadline(looking: &Looking, configuration: &Configuration) -> Duration {
+pub(super) fn deadline(looking: &Looking, configuration: &Configuration) -> Duration {
     let configured = configuration.deadline_ms.map(Duration::from_millis);
     looking.deadline.or(configured).unwrap_or(DEADLINE)
 }

@@ -19,6 +19,7 @@ pub mod exit;
 mod explain;
 mod gather;
 mod handshake;
+mod job;
 pub mod look;
 mod output;
 mod pages;
@@ -40,6 +41,10 @@ use exit::{Exit, Failure};
 pub fn run() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == crate::context::enter::ARGUMENT) {
         return look::run();
+    }
+    if std::env::args_os().nth(1).is_some_and(|first| first == crate::context::throwaway::HOLD) {
+        crate::context::throwaway::hold(std::env::args().nth(2).as_deref());
+        return Exit::Coherent.into();
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

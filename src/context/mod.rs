@@ -1,11 +1,12 @@
 //! Where to look from: which contexts exist on this host, what represents each one, and which have to do with the deployment chain.
 //!
-//! Reads procfs, passwd and the container engines' API in the parent; enters nothing, judges nothing and changes nothing. What cannot be read is a
+//! Reads procfs, passwd and the container engines' API in the parent; enters nothing, judges nothing and, [`throwaway`] aside, changes nothing. What cannot be read is a
 //! note, and what exists but cannot be entered is named with the reason.
 
 pub mod chain;
 pub mod discover;
 pub mod enter;
+pub mod throwaway;
 
 use std::collections::BTreeMap;
 

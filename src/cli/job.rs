@@ -1,0 +1,182 @@
+//! `parallax doctor --job RUNNER`: makes the container that a runner would make for a job, so that it is looked at before a job runs into it.
+//!
+//! Finds the runner in the configuration that the running gitlab-runner uses, says on standard error what is created, and removes it whatever the look came to.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::exit::Failure;
+use super::output::say;
+use crate::context::throwaway::{Throwaway, ThrowawayError, Wanted};
+use crate::formats::gitlab_runner::{self, Configuration, JobContainer, Runner};
+use crate::sys::process::ProcessDirectory;
+
+/// The longest `config.toml` that is read, in bytes.
+const CAP: u64 = 4 << 20;
+/// Where root's runner keeps it (`commands/config_unix.go`).
+const DEFAULT: &str = "/etc/gitlab-runner/config.toml";
+
+/// What the command line says of it.
+pub(super) struct Asked<'a> {
+    /// The runner's name or the public start of its token.
+    pub(super) runner: &'a str,
+    /// Its configuration file; else the one that is in use.
+    pub(super) file: Option<&'a Path>,
+    /// The image; else the runner's.
+    pub(super) image: Option<&'a str>,
+    pub(super) pull: bool,
+    /// How long the run may take.
+    pub(super) deadline: Duration,
+}
+
+/// A job's container, for as long as this lives.
+pub(super) struct Job {
+    container: Option<Throwaway>,
+    /// What a reader of the findings must know of it.
+    pub(super) note: String,
+}
+
+impl Job {
+    /// Makes it.
+    pub(super) fn make(asked: &Asked<'_>) -> Result<Self, Failure> {
+        let file = asked.file.map(Path::to_owned).unwrap_or_else(in_use);
+        let configuration = read(&file)?;
+        let runner = chosen(&configuration, asked.runner, &file)?;
+        let missing = |what: &str| Failure::Usage(format!("{}: the runner {} {what}", file.display(), asked.runner));
+        let job = JobContainer::of(runner)
+            .ok_or_else(|| missing(&format!("has the executor {:?}, which makes no container", runner.executor)))?;
+        let image = asked.image.or(job.image).ok_or_else(|| missing("names no image; --image does"))?;
+        let wanted = Wanted {
+            image,
+            short: &runner.short,
+            server: runner.url.as_ref().map(|url| url.value.as_str()),
+            pull: asked.pull,
+            // Longer than the run: it must not end while it is looked at.
+            lasts: asked.deadline + Duration::from_secs(60),
+            job,
+        };
+        say(&format!(
+            "making a container of {image}, as the runner {} would for a job; it is removed afterwards",
+            runner.short
+        ));
+        let container = block_on(Throwaway::make(&wanted))?.map_err(failure)?;
+        let network = if wanted.job.network_per_job { " in a network of its own" } else { "" };
+        let note = format!(
+            "the container {} was made for this run from {} as the runner {} declares it{network}; a job's own image and variables may differ",
+            container.name,
+            file.display(),
+            runner.short
+        );
+        Ok(Self { container: Some(container), note })
+    }
+
+    /// Removes it.
+    pub(super) fn remove(mut self) -> Result<(), Failure> {
+        match self.container.take() {
+            Some(mut container) => block_on(container.remove())?.map_err(failure),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(mut container) = self.container.take()
+            && let Ok(Err(error)) = block_on(container.remove())
+        {
+            say(&error.to_string());
+        }
+    }
+}
+
+fn failure(error: ThrowawayError) -> Failure {
+    match error {
+        ThrowawayError::Itself(_) => Failure::Broken(error.to_string()),
+        _ => Failure::Usage(error.to_string()),
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.map_err(|error| Failure::Broken(error.to_string()))?.block_on(future))
+}
+
+fn read(file: &Path) -> Result<Configuration, Failure> {
+    use std::io::Read;
+    let unreadable = |error: std::io::Error| Failure::Usage(format!("{} could not be read: {error}", file.display()));
+    let opened = std::fs::File::open(file).map_err(unreadable)?;
+    if !opened.metadata().map_err(unreadable)?.is_file() {
+        return Err(Failure::Usage(format!("{} is not a regular file", file.display())));
+    }
+    let mut text = zeroize::Zeroizing::new(Vec::new());
+    opened.take(CAP).read_to_end(&mut text).map_err(unreadable)?;
+    let configuration = gitlab_runner::parse(&text);
+    match configuration.problems.first() {
+        Some(problem) => Err(Failure::Usage(format!("{}: {problem}", file.display()))),
+        None => Ok(configuration),
+    }
+}
+
+fn chosen<'c>(configuration: &'c Configuration, wanted: &str, file: &Path) -> Result<&'c Runner, Failure> {
+    let is = |runner: &&Runner| runner.short == wanted || runner.name == wanted;
+    let mut matching = configuration.runners.iter().filter(is);
+    match (matching.next(), matching.next()) {
+        (Some(runner), None) => Ok(runner),
+        (Some(_), Some(_)) => Err(Failure::Usage(format!(
+            "{}: several runners are called {wanted}; name it by its token's start",
+            file.display()
+        ))),
+        (None, _) => {
+            let known = configuration.runners.iter().map(|runner| format!("{} ({})", runner.short, runner.name));
+            let known = known.collect::<Vec<_>>().join(", ");
+            let list = if known.is_empty() { "there is none".to_owned() } else { format!("there are {known}") };
+            Err(Failure::Usage(format!("{}: no runner is called {wanted}; {list}", file.display())))
+        }
+    }
+}
+
+/// The file that a running gitlab-runner was started with, else root's.
+fn in_use() -> PathBuf {
+    running().unwrap_or_else(|| DEFAULT.into())
+}
+
+fn running() -> Option<PathBuf> {
+    let pids =
+        std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| ProcessDirectory::open(pid).ok()?.text("cmdline").ok()).find_map(|text| of_words(&text))
+}
+
+/// The value of `--config` in the words of a `gitlab-runner run` (`commands/config_unix.go`).
+fn of_words(text: &[u8]) -> Option<PathBuf> {
+    let words: Vec<&str> = text.split(|byte| *byte == 0).filter_map(|word| std::str::from_utf8(word).ok()).collect();
+    let (program, rest) = words.split_first()?;
+    if !program.ends_with("gitlab-runner") || rest.first().is_none_or(|word| *word != "run") {
+        return None;
+    }
+    let mut following = rest.iter().skip(1);
+    while let Some(word) = following.next() {
+        let value = match word.trim_start_matches('-').split_once('=') {
+            Some(("config" | "c", value)) => Some(value),
+            None if matches!(*word, "--config" | "-config" | "-c") => following.next().copied(),
+            _ => None,
+        };
+        if let Some(value) = value.filter(|value| value.starts_with('/')) {
+            return Some(value.into());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_words;
+
+    #[test]
+    fn the_configuration_of_a_running_runner_stands_in_its_command_line() {
+        let of = |words: &str| of_words(words.replace(' ', "\0").as_bytes()).map(|path| path.display().to_string());
+        assert_eq!(of("/usr/bin/gitlab-runner run --config /srv/r/config.toml"), Some("/srv/r/config.toml".into()));
+        assert_eq!(of("gitlab-runner run -c=/a/b --user ci"), Some("/a/b".into()));
+        assert_eq!(of("gitlab-runner run --working-directory /home/ci"), None);
+        assert_eq!(of("vim run --config /etc/passwd"), None);
+    }
+}
