@@ -27,6 +27,7 @@ mod rights;
 mod runner;
 mod seeds;
 mod serving;
+mod throwaway;
 mod units;
 mod user;
 mod worlds;
@@ -55,6 +56,15 @@ const WORLDS: &[World] = &[
     (
         "a_job_compares_its_own_view_with_those_that_the_host_published",
         pipeline::a_job_compares_its_own_view_with_those_that_the_host_published,
+    ),
+    ("a_runner_s_job_is_looked_at_before_there_is_one", throwaway::a_runner_s_job_is_looked_at_before_there_is_one),
+    (
+        "an_image_with_nothing_in_it_makes_a_job_s_container_too_and_nothing_of_it_runs",
+        throwaway::an_image_with_nothing_in_it_makes_a_job_s_container_too_and_nothing_of_it_runs,
+    ),
+    (
+        "an_image_that_is_not_there_is_not_pulled_unasked_and_a_runner_that_is_not_there_is_named",
+        throwaway::an_image_that_is_not_there_is_not_pulled_unasked_and_a_runner_that_is_not_there_is_named,
     ),
     (
         "root_of_a_user_namespace_may_not_write_the_database_that_the_hosts_root_writes",
