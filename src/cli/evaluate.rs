@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::configuration::{self, Configuration};
+use super::configuration::Configuration;
 use super::diagnose;
 use super::exit::Failure;
 use crate::check::disclosure::WITHHELD;
-use crate::check::{self, Catalogue, ContextNote, Disclosure, Finding, Judged, Options, Run, Waiver};
+use crate::check::{self, Catalogue, ContextNote, Disclosure, Finding, Judged, Options, Run};
 use crate::context::chain;
 use crate::snapshot::{Entry, PipelineJob, Snapshot};
 
@@ -112,7 +112,7 @@ fn catalogue(configuration: &Configuration) -> Result<Catalogue, Failure> {
 }
 
 fn options(configuration: &Configuration) -> Options {
-    Options { today: today(), waivers: configuration.waivers.iter().map(waiver).collect(), partial: false }
+    Options { today: today(), waivers: configuration.waivers.clone(), partial: false }
 }
 
 /// What the checks beside the configuration come to over one context. Nothing is waived.
@@ -174,19 +174,6 @@ fn missing(required: &[String], snapshots: &[Snapshot]) -> Vec<String> {
     missing.sort();
     missing.dedup();
     missing
-}
-
-/// A waiver as the engine takes it.
-fn waiver(waiver: &configuration::Waiver) -> Waiver {
-    Waiver {
-        check: waiver.check.clone(),
-        contexts: waiver.contexts.clone(),
-        subject: waiver.subject.clone(),
-        reason: waiver.reason.clone(),
-        until: waiver.until.to_string(),
-        by: waiver.by.clone(),
-        line: waiver.line,
-    }
 }
 
 /// What a report says of a context.

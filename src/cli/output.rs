@@ -62,7 +62,8 @@ pub(super) fn begin(command: &str, reports: &Reports) -> Result<Baselines, Failu
     for file in &reports.output {
         // What is no file, such as /dev/stdout, is written to once.
         if std::fs::metadata(&file.file).map_or(true, |metadata| metadata.is_file()) {
-            write_failed(command, file, unended);
+            // A file that can't be written is said once, at the end.
+            let _ = written(file, &report::failed_run(file.format.into(), unended, command));
         }
     }
     Ok(baselines)
@@ -99,11 +100,15 @@ pub(super) fn write_failed(command: &str, file: &Output, message: &str) {
     write_file(file, &report::failed_run(file.format.into(), message, command));
 }
 
-fn write_file(file: &Output, content: &str) -> bool {
-    // A report that was asked for is there also where its directory was not.
+/// A report that was asked for is there also where its directory was not.
+fn written(file: &Output, content: &str) -> std::io::Result<()> {
     let directory = file.file.parent().filter(|directory| !directory.as_os_str().is_empty());
-    let made = directory.map_or(Ok(()), std::fs::create_dir_all);
-    match made.and_then(|()| std::fs::write(&file.file, content)) {
+    directory.map_or(Ok(()), std::fs::create_dir_all)?;
+    std::fs::write(&file.file, content)
+}
+
+fn write_file(file: &Output, content: &str) -> bool {
+    match written(file, content) {
         Ok(()) => true,
         Err(error) => {
             say(&format!("{} can't be written: {error}", file.file.display()));

@@ -8,6 +8,7 @@
 mod inline;
 
 use self::inline::{cell, code, prose};
+use super::matrix::{differs, gist, paths, value};
 use super::summary::{counted, first_line, past_lines};
 use super::{Style, text};
 use crate::check::{Finding, Outcome, Participant, Run};
@@ -89,17 +90,8 @@ fn incoherent(row: &Finding) -> String {
 /// Who sees what, where they differ.
 fn matrix(participants: &[Participant]) -> Option<String> {
     let shown: Vec<_> = participants.iter().take(SIDES).collect();
-    let value = |side: &Participant, path: &str| {
-        side.values.iter().find(|(found, _)| found == path).map(|(_, value)| value.clone())
-    };
-    let mut paths: Vec<&String> = Vec::new();
-    for (path, _) in participants.iter().flat_map(|side| &side.values) {
-        let first = participants.first().and_then(|side| value(side, path));
-        let differs = participants.len() == 1 || participants.iter().any(|side| value(side, path) != first);
-        if differs && !paths.contains(&path) {
-            paths.push(path);
-        }
-    }
+    let mut paths = paths(participants);
+    paths.retain(|path| differs(participants, path));
     if paths.is_empty() {
         return None;
     }
@@ -109,8 +101,9 @@ fn matrix(participants: &[Participant]) -> Option<String> {
         row(vec!["---".to_owned(); shown.len() + 1]),
     ];
     for path in paths {
-        let values =
-            shown.iter().map(|side| value(side, path).map_or_else(|| "-".to_owned(), |value| cell(&value, VALUE)));
+        let values = shown.iter().map(|side| {
+            value(side, path).map_or_else(|| "-".to_owned(), |value| cell(&gist(participants, path, value), VALUE))
+        });
         lines.push(row(std::iter::once(cell(path, VALUE)).chain(values).collect()));
     }
     if participants.len() > shown.len() {
@@ -123,9 +116,12 @@ fn matrix(participants: &[Participant]) -> Option<String> {
 fn unknown(row: &Finding) -> String {
     let reasons: Vec<_> =
         row.unseen.iter().take(3).map(|lost| format!("{} {}: {}", lost.context, lost.fact, lost.reason)).collect();
-    let reasons =
-        if reasons.is_empty() { String::new() } else { format!("; {}", text::short(&reasons.join("; "), SENTENCE)) };
-    format!("- {} {}{}", code(&row.check, VALUE), sentence(row), prose(&reasons))
+    let reasons = if reasons.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", prose(&text::short(&reasons.join("; "), SENTENCE)))
+    };
+    format!("- {} {}{}", code(&row.check, VALUE), sentence(row), reasons)
 }
 
 fn held(row: &Finding) -> String {

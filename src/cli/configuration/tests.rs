@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Allow, Author, Configuration, ConfigurationError, Disclose, Serve, Waiver, load_from, parse, schema};
+use super::{Allow, Author, Configuration, ConfigurationError, Disclose, Serve, load_from, parse, schema};
+use crate::check::Waiver;
 use crate::probe::Account;
 use crate::serve::Limits;
 

@@ -13,7 +13,8 @@ use toml::value::Datetime;
 use url::Url;
 
 use super::serving::{self, WrittenServe};
-use super::{Author, Configuration, Serve, Waiver};
+use super::{Author, Configuration, Serve};
+use crate::check::Waiver;
 use crate::probe::Account;
 
 /// How a day is written.

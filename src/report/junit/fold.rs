@@ -74,12 +74,27 @@ fn reason(row: &Finding) -> String {
     if reasons.is_empty() { row.message.clone() } else { reasons.join("; ") }
 }
 
+/// A time or an id in a reason is another one in the next run.
+fn without_numbers(reason: &str) -> String {
+    let mut kept = String::new();
+    for char in reason.chars() {
+        match char {
+            '0'..='9' if kept.ends_with('#') => {}
+            '0'..='9' => kept.push('#'),
+            other => kept.push(other),
+        }
+    }
+    kept
+}
+
 impl Group<'_> {
     /// The name of the case: it holds no number, so that it is the same from run to run. `None` for a row that stands alone.
     pub fn name(&self) -> Option<String> {
         let [first, _, ..] = self.rows.as_slice() else { return None };
         Some(match first.outcome {
-            Outcome::Unknown => text::name(&format!("rows folded, not compared: {}", reason(first)), NAME),
+            Outcome::Unknown => {
+                text::name(&format!("rows folded, not compared: {}", without_numbers(&reason(first))), NAME)
+            }
             other => format!("rows folded, {}", other.word()),
         })
     }

@@ -98,7 +98,7 @@ mod tests {
             prose("commit deadbee, PROJ-12 of the daemon-user"),
             "commit `deadbee`, `PROJ-12` of the daemon-user"
         );
-        assert_eq!(prose("(/nix/a b.c: d), the job's"), "(`/nix/a b.c`: d), the job's");
+        assert_eq!(prose("(/nix/a b.c: d), the job's"), "(`/nix/a` `b.c`: d), the job's");
         assert_eq!(prose("1. a"), "`1`. a");
     }
 
