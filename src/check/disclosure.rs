@@ -44,12 +44,28 @@ static MARKS: LazyLock<BTreeMap<String, Mark>> =
 /// The mark of what stands at a path; of a structure or list, the strictest of what is in it.
 pub fn mark(path: &str) -> Mark {
     let path = path.trim_end_matches("[]");
+    // Of the header: what kind of context it is, and what it is called, which is told apart.
+    match path {
+        "kind" | "service" | "role" | "entry" | "boot" | "host" => return Mark::Public,
+        "id" | "name" | "user" | "image" => return Mark::Own,
+        _ => {}
+    }
     let inside = MARKS.range(path.to_owned()..).take_while(|(fact, _)| fact.starts_with(path)).filter(|(fact, _)| {
         let rest = fact.get(path.len()..).unwrap_or_default();
         rest.is_empty() || rest.starts_with(['.', '['])
     });
     // What is no fact was never decided about.
     inside.map(|(_, mark)| *mark).max().unwrap_or(Mark::Never)
+}
+
+/// The mark of one of the paths that an expression reads. Where it reads fields of a list's elements, the element itself was read for its presence
+/// alone, which is as secret as the list.
+pub fn mark_among<'a>(path: &str, mut reads: impl Iterator<Item = &'a str>) -> Mark {
+    let has_fields = |read: &str| read.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    match path.strip_suffix("[]").and_then(|list| MARKS.get(list)) {
+        Some(of_list) if reads.any(has_fields) => *of_list,
+        _ => mark(path),
+    }
 }
 
 impl Disclosure {
@@ -75,16 +91,21 @@ impl Disclosure {
 
     /// Whether the caller is told the fact at this path, of its own context or of another one.
     pub fn tells(&self, path: &str, is_own: bool) -> bool {
-        match (path, self.level) {
-            // Of the header: what kind of context it is. Its name is told apart.
-            ("kind" | "service" | "role" | "entry" | "boot" | "host", _) => true,
-            ("id" | "name" | "user" | "image", level) => is_own || level == Level::All,
-            (path, level) => match mark(path) {
-                Mark::Never => false,
-                Mark::Host => level == Level::All,
-                Mark::Own => is_own || level == Level::All,
-                Mark::Public => is_own || level != Level::Verdict,
-            },
+        self.tells_of(mark(path), is_own)
+    }
+
+    /// The same, of one of the paths that an expression reads.
+    pub fn tells_among<'a>(&self, path: &str, reads: impl Iterator<Item = &'a str>, is_own: bool) -> bool {
+        self.tells_of(mark_among(path, reads), is_own)
+    }
+
+    fn tells_of(&self, mark: Mark, is_own: bool) -> bool {
+        let level = self.level;
+        match mark {
+            Mark::Never => false,
+            Mark::Host => level == Level::All,
+            Mark::Own => is_own || level == Level::All,
+            Mark::Public => is_own || level != Level::Verdict,
         }
     }
 
@@ -116,7 +137,7 @@ impl Disclosure {
 
 #[cfg(test)]
 mod tests {
-    use super::{Disclosure, Level, Mark, mark};
+    use super::{Disclosure, Level, Mark, mark, mark_among};
 
     #[test]
     fn a_structure_is_as_secret_as_the_most_secret_thing_in_it() {
@@ -128,6 +149,9 @@ mod tests {
         assert_eq!(mark("identity.uid"), Mark::Public);
         assert_eq!(mark("nix.trusted_public_keys[]"), Mark::Public);
         assert_eq!(mark("nothing.of.the.kind"), Mark::Never);
+        let fields = ["credentials.s3[]", "credentials.s3[].name"];
+        assert_eq!(mark_among("credentials.s3[]", fields.into_iter()), Mark::Own);
+        assert_eq!(mark_among("credentials.s3[]", fields[..1].iter().copied()), Mark::Never);
     }
 
     #[test]

@@ -152,7 +152,12 @@ pub fn a_job_without_parallax_is_told_what_is_wrong_between_it_and_the_host() {
     assert!(row["message"].as_str().expect("words").contains("job writes /nix/var/nix/db/db.sqlite itself"), "{row:#}");
     assert_eq!(broken.json()["job"]["id"], "71");
     let repaired = ask(&run(JOB, &labels, &options[..4]), "", &[("NIX_REMOTE", "daemon")]);
-    assert_eq!(repaired.exit, "0", "{:#}", repaired.json()["findings"]);
+    let json = repaired.json();
+    let open = json["findings"].as_array().expect("findings").iter();
+    let open: Vec<&Value> = open
+        .filter(|one| !["coherent", "not-applicable"].contains(&one["outcome"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(repaired.exit, "0", "{open:#?}");
     let rows = repaired.rows("store/one-writer");
     assert!(rows.iter().any(|row| row["subject"] == "job / service:nix-daemon" && row["outcome"] == "coherent"));
     let odd = ask(&run(JOB, &labels, &options[..2]), "?format=pdf", &[]);

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use super::rows::Row;
 use super::words::leaves;
 use super::world::World;
-use crate::check::disclosure::mark;
+use crate::check::disclosure::mark_among;
+use crate::check::expression::Expression;
 use crate::check::program::{Check, Side};
 use crate::check::value::Value;
 use crate::snapshot::schema::Disclosure as Mark;
@@ -20,27 +21,38 @@ pub struct Secrets {
     pub others: BTreeSet<String>,
 }
 
-fn is_secret(path: &str) -> bool {
-    mark(path) == Mark::Never
+/// Whether an expression reads a secret, and not only something beside one.
+fn reads_secret(expression: &Expression) -> bool {
+    let paths = || expression.reads.iter().map(|read| read.path.as_str());
+    paths().any(|path| mark_among(path, paths()) == Mark::Never)
+}
+
+/// The facts of a side that are secrets: the context's, and those of the element.
+fn secrets_of(side: &Side) -> (Vec<&String>, Vec<&String>) {
+    let of_context = || side.shown.iter().map(String::as_str);
+    let of_element = || side.shown_element.iter().map(|(path, _)| path.as_str());
+    let shown = side.shown.iter().filter(|path| mark_among(path, of_context()) == Mark::Never);
+    let element = side.shown_element.iter().filter(|(path, _)| mark_among(path, of_element()) == Mark::Never);
+    (shown.collect(), element.map(|(_, below)| below).collect())
 }
 
 /// Whether a side reads a secret of its rows.
 pub fn reads_secrets(side: &Side) -> bool {
-    let shown = side.shown.iter().chain(side.shown_element.iter().map(|(path, _)| path));
-    shown.map(String::as_str).any(is_secret) || made_of_secrets(side)
+    let (of_context, of_element) = secrets_of(side);
+    !of_context.is_empty() || !of_element.is_empty() || made_of_secrets(side)
 }
 
 /// Whether the elements were made by an expression that reads a secret.
 fn made_of_secrets(side: &Side) -> bool {
-    side.over
-        .as_ref()
-        .is_some_and(|over| over.path.is_empty() && over.list.reads.iter().any(|read| is_secret(&read.path)))
+    side.over.as_ref().is_some_and(|over| over.path.is_empty() && reads_secret(&over.list))
 }
 
 /// Whether rows are linked by a secret: then the very existence of a row says that two are equal.
 pub fn links_secrets(check: &Check) -> bool {
-    let links = check.program.sides.iter().filter_map(|side| side.link.as_ref());
-    links.flat_map(|link| &link.reads).any(|read| is_secret(&read.path))
+    let by_secret = |side: &Side| {
+        side.link.as_ref().is_some_and(|link| reads_secret(link) || (link.of_element && made_of_secrets(side)))
+    };
+    check.program.sides.iter().any(by_secret)
 }
 
 impl Secrets {
@@ -49,15 +61,16 @@ impl Secrets {
         if !world.has_own() || !reads_secrets(side) {
             return;
         }
+        let (of_context, of_element) = secrets_of(side);
         let mut found = Vec::new();
         if let Some(context) = world.contexts.get(row.context) {
-            side.shown.iter().filter(|path| is_secret(path)).for_each(|path| leaves(&context.tree, path, &mut found));
+            of_context.into_iter().for_each(|path| leaves(&context.tree, path, &mut found));
         }
         match &row.element {
-            Some(Value::Record(tree, _)) => {
-                let secret = side.shown_element.iter().filter(|(path, _)| is_secret(path));
-                secret.for_each(|(_, below)| leaves(tree, below, &mut found));
+            Some(Value::Record(tree, _)) if !made_of_secrets(side) => {
+                of_element.into_iter().for_each(|below| leaves(tree, below, &mut found))
             }
+            Some(_) if of_element.is_empty() && !made_of_secrets(side) => {}
             Some(element) => found.push(Ok(element.clone())),
             None => {}
         }

@@ -78,23 +78,22 @@ fn name(world: &World, frame: &Frame<'_>, node: &Node) -> Option<String> {
 
 /// Whether everything that the expression reads may be told.
 fn is_told(world: &World, disclosure: &Disclosure, check: &Check, frame: &Frame<'_>, expression: &Expression) -> bool {
-    let told = |read: &Read| {
-        let place = if matches!(read.of, SECOND | SECOND_ELEMENT) { SECOND } else { FIRST };
-        // Nothing is bound there, and so nothing is read.
-        frame.owner(place).is_none_or(|context| disclosure.tells(&read.path, world.is_own(context)))
+    let owner = |read: &Read| frame.owner(if matches!(read.of, SECOND | SECOND_ELEMENT) { SECOND } else { FIRST });
+    let all_told = |reads: &[Read], known: bool| {
+        let paths = || reads.iter().map(|read| read.path.as_str());
+        // Where nothing is bound, nothing is read.
+        reads.iter().all(|read| {
+            owner(read).is_none_or(|of| disclosure.tells_among(&read.path, paths(), known || world.is_own(of)))
+        })
     };
     let sides = || check.program.sides.iter();
     // The element of a list that an expression made is as secret as what it was made of.
-    let made = || sides().filter_map(|side| side.over.as_ref()).filter(|over| over.path.is_empty());
-    let own = [FIRST, SECOND].into_iter().filter_map(|place| frame.owner(place)).any(|context| world.is_own(context));
-    let element = !expression.of_element || made().flat_map(|over| &over.list.reads).all(told);
+    let mut made = sides().filter_map(|side| side.over.as_ref()).filter(|over| over.path.is_empty());
+    let element = !expression.of_element || made.all(|over| all_told(&over.list.reads, false));
     // A key is what both sides have: the caller knows it where it is a side.
-    let mut links = sides().filter_map(|side| side.link.as_ref()).flat_map(|link| &link.reads);
-    let key = !expression.of_key
-        || if own && !disclosure.is_closed() {
-            links.all(|read| disclosure.tells(&read.path, true))
-        } else {
-            links.all(told)
-        };
-    element && key && expression.reads.iter().all(told)
+    let own = [FIRST, SECOND].into_iter().filter_map(|place| frame.owner(place)).any(|context| world.is_own(context));
+    let known = own && !disclosure.is_closed();
+    let mut links = sides().filter_map(|side| side.link.as_ref());
+    let key = !expression.of_key || links.all(|link| all_told(&link.reads, known));
+    element && key && all_told(&expression.reads, false)
 }
