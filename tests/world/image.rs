@@ -64,7 +64,7 @@ fn busybox_tree(tree: &Path) -> std::io::Result<()> {
     for name in [
         "sh", "sleep", "cat", "ls", "id", "nslookup", "httpd", "nc", "env", "grep", "sed", "awk", "tar", "gzip", "cp",
         "mkdir", "test", "true", "rm", "mv", "chmod", "ln", "find", "dirname", "basename", "tr", "head", "date",
-        "which",
+        "which", "touch",
     ] {
         symlink("busybox", tree.join("bin").join(name))?;
     }

@@ -11,22 +11,23 @@ use crate::engine::Background;
 use crate::gitlab::coordinator::{Artifact, Ended};
 use crate::gitlab::runner::{Configured, Runner};
 use crate::gitlab::template::Template;
-use crate::worlds::{self, Side, State, World};
+use crate::worlds::{self, State, World};
 
 /// `parallax serve` beside one side of a world, as a unit on the host would run it.
-struct Served {
-    directory: tempfile::TempDir,
+pub struct Served {
+    pub directory: tempfile::TempDir,
     _process: Background,
 }
 
 impl Served {
-    fn start(side: &Side) -> Self {
+    /// Serves with these arguments and variables.
+    pub fn start(arguments: &[String], variables: &[(&'static str, String)]) -> Self {
         let directory = tempfile::Builder::new().prefix("parallax-world-run-").tempdir_in("/var/tmp").expect("one");
         std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
         let socket = directory.path().join("parallax.sock");
         let mut command = parallax();
-        command.arg("serve").arg("--socket").arg(&socket).args(&side.arguments);
-        command.envs(side.variables.iter().map(|(name, value)| (*name, value.as_str())));
+        command.arg("serve").arg("--socket").arg(&socket).args(arguments);
+        command.envs(variables.iter().map(|(name, value)| (*name, value.as_str())));
         let log = std::fs::File::create(directory.path().join("log")).expect("a log");
         let process = Background(command.stdin(Stdio::null()).stderr(log).spawn().expect("parallax serves"));
         let begun = Instant::now();
@@ -106,7 +107,7 @@ fn keep(name: &str, ended: &Ended) {
 fn run(runner: &Runner, template: &Template, world: &World, state: State) -> Ended {
     static NUMBER: AtomicU64 = AtomicU64::new(1000);
     let side = world.side(state);
-    let served = Served::start(&side);
+    let served = Served::start(&side.arguments, &side.variables);
     let mut volumes = side.volumes.clone();
     volumes.push(format!("{}:/run/parallax:ro", served.directory.path().display()));
     let environment = side.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -129,6 +130,7 @@ fn assert_twins(runner: &Runner, template: &Template, world: &World) {
     let of_the_check: Vec<&Case> = cases.iter().filter(|case| case.class == class).collect();
     assert_eq!(found.len(), 1, "{}: one case of {}: {of_the_check:#?}", world.name, world.check);
     assert_eq!(found[0].outcome, "failure", "{}: {:?}", world.name, found[0]);
+    assert!(!template.may_exit_with().contains(&1), "the pipeline does not go on");
     assert_eq!((broken.state.as_str(), broken.exit_code), ("failed", Some(1)), "{}: {}", world.name, broken.log);
     let repaired = run(runner, template, world, State::Repaired);
     let cases = junit(&repaired);

@@ -10,6 +10,7 @@
 
 mod cache;
 mod canaries;
+mod configurations;
 mod doctor;
 mod engine;
 mod escape;
@@ -79,6 +80,10 @@ const WORLDS: &[World] = &[
         jobs::the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired,
     ),
     (
+        "the_runner_configurations_of_the_templates_are_coherent_and_each_by_its_own_line",
+        configurations::the_runner_configurations_of_the_templates_are_coherent_and_each_by_its_own_line,
+    ),
+    (
         "the_units_of_the_templates_serve_and_publish_under_a_real_systemd",
         units::the_units_of_the_templates_serve_and_publish_under_a_real_systemd,
     ),
@@ -127,6 +132,7 @@ const WORLDS: &[World] = &[
         runner::a_configuration_that_the_runner_cannot_use_is_named_with_its_line,
     ),
     ("the_nixos_module_says_the_same_as_the_units", nixos::the_nixos_module_says_the_same_as_the_units),
+    ("the_runners_for_nixos_are_those_of_the_toml_files", nixos::the_runners_for_nixos_are_those_of_the_toml_files),
     ("the_flake_offers_the_package_and_the_module", nixos::the_flake_offers_the_package_and_the_module),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (

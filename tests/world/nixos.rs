@@ -85,3 +85,31 @@ pub fn the_flake_offers_the_package_and_the_module() {
     let check = [&features[..], &["flake", "check", "--no-build", flake.as_str()], &stubbed[..]].concat();
     nix("nix", own.path(), &check);
 }
+
+/// A volume without its source, which is a store path on NixOS.
+fn place(volume: &str) -> String {
+    volume.split_once(':').expect("source and place").1.to_owned()
+}
+
+pub fn the_runners_for_nixos_are_those_of_the_toml_files() {
+    let all = evaluated("tests/nix/evaluate.nix");
+    for name in ["host-daemon", "plain", "sandbox"] {
+        let text = std::fs::read_to_string(format!("{ROOT}/docs/templates/runner/{name}.toml")).expect("a template");
+        let toml: toml::Value = toml::from_str(&text).expect("TOML");
+        let (nixos, entry) = (&all["runners"][name], &toml["runners"][0]);
+        let service = &nixos["services"][format!("nix-{name}")];
+        assert_eq!(nixos["settings"]["concurrent"].as_i64(), toml["concurrent"].as_integer());
+        assert_eq!(service["dockerImage"].as_str(), entry["docker"]["image"].as_str());
+        let privileged = entry["docker"].get("privileged").and_then(toml::Value::as_bool).unwrap_or(false);
+        assert_eq!(service["dockerPrivileged"].as_bool().unwrap_or(false), privileged);
+        let volumes = entry["docker"]["volumes"].as_array().expect("volumes").iter().filter_map(toml::Value::as_str);
+        let of_nixos = service["dockerVolumes"].as_array().expect("volumes").iter().filter_map(Value::as_str);
+        assert_eq!(of_nixos.map(place).collect::<Vec<_>>(), volumes.map(place).collect::<Vec<_>>());
+        let environment = entry.get("environment").and_then(toml::Value::as_array);
+        let names = environment.into_iter().flatten().filter_map(toml::Value::as_str).filter_map(|v| v.split_once('='));
+        let mut names: Vec<&str> = names.map(|(name, _)| name).collect();
+        names.sort_unstable();
+        let of_nixos = service["environmentVariables"].as_object();
+        assert_eq!(of_nixos.map_or(Vec::new(), |all| all.keys().map(String::as_str).collect()), names);
+    }
+}

@@ -6,6 +6,9 @@ rec {
     mkOption = option: option;
     mkIf = condition: value: if condition then value else { };
     optional = condition: value: if condition then [ value ] else [ ];
+    concatStringsSep = builtins.concatStringsSep;
+    getExe = package: "${package}/bin/${package.name}";
+    makeBinPath = packages: builtins.concatStringsSep ":" (map (package: "${package}/bin") packages);
     genAttrs = names: make: builtins.listToAttrs (map (name: { inherit name; value = make name; }) names);
     cleanSourceWith = { src, filter }: builtins.seq (filter "/x/target" "directory") src;
     licenses = { mit = "MIT"; asl20 = "Apache-2.0"; };
@@ -16,8 +19,16 @@ rec {
   pkgs = {
     inherit lib;
     callPackage = file: arguments: import file ({ inherit lib; stdenv.hostPlatform.isGnu = true; glibc.static = "glibc"; rustPlatform.buildRustPackage = derivation; } // arguments);
+    writeText = builtins.toFile;
+    pkgsStatic.bash = program "bash-static";
+    bash = program "bash";
+    coreutils = program "coreutils";
+    curl = program "curl";
+    git = program "git";
     formats.toml = _: { type = "TOML"; generate = name: value: builtins.toFile name (builtins.toJSON value); };
   };
+
+  program = name: { inherit name; outPath = "/nix/store/stub-${name}"; };
 
   # What nixpkgs makes of a package, as far as `nix flake show` wants to see it.
   derivation = package: builtins.derivation {

@@ -13,6 +13,9 @@ use super::coordinator::{Coordinator, Ended, RUNNER_TOKEN};
 use crate::engine::{self, Background, docker};
 use crate::image;
 
+/// By them the suite finds what it has to remove.
+const LABELS: &str = "\n[runners.docker.container_labels]\n\"parallax.world\" = \"1\"\n";
+
 /// What `config.toml` says of a job, beside what every runner needs.
 #[derive(Default)]
 pub struct Configured {
@@ -73,13 +76,44 @@ impl Runner {
 
     /// Has it read a new configuration, and run this job by it.
     pub fn run(&self, configured: &Configured, job: Value) -> Ended {
-        let file = self.directory.path().join("config.toml");
-        std::fs::write(&file, config(&self.coordinator.url, configured)).expect("config.toml");
+        self.configure(&config(&self.coordinator.url, configured));
+        self.hand(job)
+    }
+
+    /// Has it run this job by the configuration that it has.
+    pub fn hand(&self, job: Value) -> Ended {
+        self.coordinator.run(job, Duration::from_secs(120))
+    }
+
+    /// Has it read this configuration.
+    pub fn configure(&self, text: &str) {
+        std::fs::write(self.directory.path().join("config.toml"), text).expect("config.toml");
         let seen = self.log().matches("Configuration loaded").count();
         let pid = rustix::process::Pid::from_child(&self.process.0);
         rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("the runner lives");
         self.wait_for(|log| log.matches("Configuration loaded").count() > seen);
-        self.coordinator.run(job, Duration::from_secs(120))
+    }
+
+    /// A runner's configuration from `docs/templates/runner`, with what of it belongs to another place than this one replaced: its server and
+    /// token, its images, which are never pulled here, and paths of the host.
+    pub fn template(&self, file: &str, image: &str, paths: &[(&str, &str)]) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/templates/runner").join(file);
+        let mut text = std::fs::read_to_string(path).expect("a template");
+        let line = text.lines().find(|line| line.starts_with("image = ")).expect("an image").to_owned();
+        let helper = format!("pull_policy = [\"never\"]\nhelper_image = \"{}\"", image::HELPER);
+        let image = format!("image = \"{image}\"");
+        let mut replaced = vec![
+            ("https://gitlab.example.com", self.coordinator.url.as_str()),
+            ("glrt-REPLACE-THIS-TOKEN", RUNNER_TOKEN),
+            ("pull_policy = [\"if-not-present\"]", &helper),
+            (&line, &image),
+        ];
+        replaced.extend(paths);
+        for (from, to) in replaced {
+            assert!(text.contains(from), "{file} has {from}");
+            text = text.replace(from, to);
+        }
+        text.replace("concurrent = ", "check_interval = 1\nconcurrent = ") + LABELS
     }
 
     fn wait_for(&self, said: impl Fn(&str) -> bool) {
@@ -115,8 +149,7 @@ fn config(url: &str, configured: &Configured) -> String {
     format!(
         "concurrent = 1\ncheck_interval = 1\nlog_format = \"text\"\n\n\
          [[runners]]\nname = \"parallax-world\"\nurl = {}\nid = 1\ntoken = {}\nexecutor = \"docker\"\nenvironment = {}\n\n\
-         [runners.docker]\nimage = {}\nhelper_image = {}\npull_policy = [\"never\"]\n{user}volumes = {}\n\n\
-         [runners.docker.container_labels]\n\"parallax.world\" = \"1\"\n",
+         [runners.docker]\nimage = {}\nhelper_image = {}\npull_policy = [\"never\"]\n{user}volumes = {}\n{LABELS}",
         text(url),
         text(RUNNER_TOKEN),
         list(&configured.environment),
