@@ -271,7 +271,8 @@ fn archive() -> std::io::Result<Bytes> {
     let mut header = tar::Header::new_gnu();
     header.set_size(u64::try_from(program.len()).unwrap_or(u64::MAX));
     header.set_mode(0o755);
-    (header.set_uid(0), header.set_gid(0));
+    header.set_uid(0);
+    header.set_gid(0);
     let mut archive = tar::Builder::new(Vec::with_capacity(program.len() + 4096));
     archive.append_data(&mut header, HOLDER.trim_start_matches('/'), program.as_slice())?;
     archive.into_inner().map(Bytes::from)
