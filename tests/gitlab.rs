@@ -177,7 +177,7 @@ fn all_formats_are_written_to_files_and_stdout_carries_only_what_was_asked_for()
     serde_json::from_slice::<Value>(&output.stdout).unwrap();
     for format in formats {
         let written = std::fs::read_to_string(desk.path().join("new/deep").join(format)).unwrap();
-        assert!(written.contains("parallax-world-job"), "{format}: {written}");
+        assert!(written.contains("service:nix-daemon"), "{format}: {written}");
         // A failed command leaves a report in every format too.
         let file = desk.path().join(format!("failed/{format}"));
         let failed = parallax(&["compare", "/nonexistent", "--output", &format!("{format}={}", file.display())], &[]);
