@@ -11,6 +11,7 @@ use crate::engine::Background;
 use crate::gitlab::coordinator::{Artifact, Ended};
 use crate::gitlab::runner::{Configured, Runner};
 use crate::gitlab::template::Template;
+use crate::image::CURL;
 use crate::worlds::{self, State, World};
 
 /// `parallax serve` beside one side of a world, as a unit on the host would run it.
@@ -142,6 +143,14 @@ fn assert_twins(runner: &Runner, template: &Template, world: &World) {
     assert_eq!((repaired.state.as_str(), repaired.exit_code), ("success", None), "{}: {:#?}", world.name, bad);
 }
 
+/// Without a server the job ends as undetermined, and there is a report all the same.
+fn assert_says_so_where_nobody_serves(runner: &Runner, template: &Template) {
+    let ended = runner.run(&Configured::default(), template.job(999, CURL));
+    assert_eq!((ended.state.as_str(), ended.exit_code), ("failed", Some(3)), "{}", ended.log);
+    let outcomes: Vec<String> = junit(&ended).into_iter().map(|case| case.outcome).collect();
+    assert_eq!(outcomes, ["error"]);
+}
+
 pub fn the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired() {
     let runner = Runner::start();
     let curl = Template::read("parallax.gitlab-ci.yml", "parallax");
@@ -153,6 +162,7 @@ pub fn the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_r
             wrong.push(world.name);
         }
     };
+    assert_says_so_where_nobody_serves(&runner, &curl);
     worlds::OF_CURL.into_iter().for_each(|world| twins(&curl, world()));
     // One by both ways, and one whose image has nothing but a shell.
     twins(&binary, worlds::one_writer());
