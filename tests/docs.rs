@@ -172,7 +172,8 @@ fn the_configuration_that_a_page_prints_is_accepted() {
     let schema = parallax(&["schema", "config"], directory.path());
     let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
     for key in schema["properties"].as_object().unwrap().keys() {
-        let shown = block.lines().any(|line| line.starts_with(&format!("{key} ")) || line == format!("[[{key}]]"));
+        let heads = [format!("[[{key}]]"), format!("[{key}]")];
+        let shown = block.lines().any(|line| line.starts_with(&format!("{key} ")) || heads.contains(&line.to_owned()));
         assert!(shown, "docs/getting-started.md does not explain {key}");
     }
 }

@@ -139,7 +139,8 @@ mod tests {
         let limits = Limits { answers: 1, waiting: 7, requests_per_minute: 100, ..Limits::default() };
         let (turns, now) = (Turns::new(&limits), Instant::now());
         let mine = Class::Group("mine".into());
-        let held: Vec<_> = (0..2).map(|_| turns.enter(&mine, now).ok().expect("a turn")).collect();
+        let held: Vec<_> =
+            (0..2).map(|_| turns.enter(&mine, now).unwrap_or_else(|reason| panic!("{reason:?}"))).collect();
         assert!(matches!(turns.enter(&mine, now), Err(NotNow::TooMany(_))));
         let other = turns.enter(&Class::Group("other".into()), now);
         assert!(other.is_ok());

@@ -20,6 +20,9 @@ struct Job {
     socket: PathBuf,
 }
 
+/// What a host says on one connection.
+type Said = Box<dyn FnOnce(&mut UnixStream) + Send>;
+
 /// What `check` came to.
 struct Ended {
     code: Option<i32>,
@@ -63,7 +66,7 @@ impl Job {
     }
 
     /// Plays the host: each connection is answered by the next of these. Gives the bodies that came.
-    fn host(&self, answers: Vec<Box<dyn FnOnce(&mut UnixStream) + Send>>) -> Receiver<Vec<u8>> {
+    fn host(&self, answers: Vec<Said>) -> Receiver<Vec<u8>> {
         let listener = UnixListener::bind(&self.socket).unwrap();
         let (told, bodies) = channel();
         std::thread::spawn(move || {
@@ -96,12 +99,12 @@ fn body(stream: &UnixStream) -> Vec<u8> {
     body
 }
 
-fn answer(bytes: impl Into<Vec<u8>>) -> Box<dyn FnOnce(&mut UnixStream) + Send> {
+fn answer(bytes: impl Into<Vec<u8>>) -> Said {
     let bytes = bytes.into();
     Box::new(move |stream| drop(stream.write_all(&bytes)))
 }
 
-fn ok(document: &[u8]) -> Box<dyn FnOnce(&mut UnixStream) + Send> {
+fn ok(document: &[u8]) -> Said {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", document.len());
     answer([head.as_bytes(), document].concat())
 }

@@ -45,19 +45,19 @@ pub fn come(socket: &Path, many: usize, behaviour: &str) {
     }
     let mut stdout = std::io::stdout();
     writeln!(stdout, "there").unwrap();
-    let dripping = behaviour == "drip";
-    let drip = std::thread::spawn(move || {
-        while dripping {
-            for stream in &mut all {
-                let _ = stream.write(b"E");
+    if behaviour == "drip" {
+        std::thread::spawn(move || {
+            loop {
+                for stream in &mut all {
+                    let _ = stream.write(b"E");
+                }
+                std::thread::sleep(Duration::from_secs(1));
             }
-            std::thread::sleep(Duration::from_secs(1));
-        }
-        all
-    });
-    let _ = std::io::stdin().read_to_end(&mut Vec::new());
-    if !dripping {
-        drop(drip.join());
+        });
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    } else {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        drop(all);
     }
 }
 

@@ -106,7 +106,7 @@ fn leaving(socket: &Path, sign: &Path, after_ms: u64) {
 fn reusing(desk: &Path, before: bool, words: &[String]) {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (mut server, socket) = command(desk, "answer_ms = 60000", &words);
-    let server = server.stdout(Stdio::null()).spawn().unwrap();
+    let mut server = server.stdout(Stdio::null()).spawn().unwrap();
     wait_for(&socket);
     if before {
         signal(&server, Signal::STOP);
@@ -117,12 +117,16 @@ fn reusing(desk: &Path, before: bool, words: &[String]) {
     let mut leaving = cast("leaving", &words).stdout(Stdio::null()).spawn().unwrap();
     let pid = leaving.id();
     leaving.wait().unwrap();
-    let _other = with_pid(pid);
+    let mut other = with_pid(pid);
     if before {
         signal(&server, Signal::CONT);
     }
     std::fs::write(&sign, "").unwrap();
     wait(&sign.with_extension("said"));
+    for child in [&mut server, &mut other] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
     println(&format!("{pid} {}", std::fs::read_to_string(sign.with_extension("said")).unwrap()));
 }
 

@@ -5,7 +5,7 @@
 use super::super::configuration::Configuration;
 use super::super::evaluate::{self, Started};
 use super::super::exit::Failure;
-use crate::check::{Outcome, Run};
+use crate::check::Run;
 use crate::snapshot::Snapshot;
 
 /// Makes the host's run this job's.
@@ -44,14 +44,9 @@ fn is_seen(run: &Run, name: &String) -> bool {
     run.contexts.iter().any(|context| (context.id == *name || context.name == *name) && context.entry != "none")
 }
 
-/// One sentence for the reader: who compared, and what of it is not of this version.
+/// One sentence for the reader: who compared, and with which version where that is another.
 pub(super) fn note(run: &Run, socket: &std::path::Path) -> String {
-    let unknown = run.count(Outcome::Unknown);
-    let of = if run.version == env!("CARGO_PKG_VERSION") {
-        String::new()
-    } else {
-        format!(", which is parallax {} and not {}", run.version, env!("CARGO_PKG_VERSION"))
-    };
-    let open = if unknown == 0 { String::new() } else { format!("; {unknown} rows could not be compared there") };
-    format!("compared by the host's server on {}{of}{open}", socket.display())
+    let own = env!("CARGO_PKG_VERSION");
+    let other = if run.version == own { String::new() } else { format!(", parallax {}, not {own}", run.version) };
+    format!("compared by the host's server on {}{other}", socket.display())
 }
