@@ -17,7 +17,7 @@ use crate::worlds::{self, State, World};
 /// `parallax serve` beside one side of a world, as a unit on the host would run it.
 pub struct Served {
     pub directory: tempfile::TempDir,
-    _process: Background,
+    process: Background,
 }
 
 impl Served {
@@ -36,7 +36,7 @@ impl Served {
             assert!(begun.elapsed() < Duration::from_secs(10), "parallax serve: no socket");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { directory, _process: process }
+        Self { directory, process }
     }
 }
 
@@ -108,12 +108,15 @@ fn keep(name: &str, ended: &Ended) {
 fn run(runner: &Runner, template: &Template, world: &World, state: State) -> Ended {
     static NUMBER: AtomicU64 = AtomicU64::new(1000);
     let side = world.side(state);
-    let served = Served::start(&side.arguments, &side.variables);
+    let mut served = Served::start(&side.arguments, &side.variables);
     let mut volumes = side.volumes.clone();
     volumes.push(format!("{}:/run/parallax:ro", served.directory.path().display()));
     let environment = side.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let configured = Configured { volumes, environment, user: side.user };
-    let ended = runner.run(&configured, template.job(NUMBER.fetch_add(1, Ordering::Relaxed), world.job_image()));
+    let mut ended = runner.run(&configured, template.job(NUMBER.fetch_add(1, Ordering::Relaxed), world.job_image()));
+    // What the server said, and whether it still is, belong to what a failed test is looked into with.
+    let said = std::fs::read_to_string(served.directory.path().join("log")).expect("its log");
+    ended.log += &format!("\nparallax serve ({:?}): {said}", served.process.0.try_wait());
     keep(&format!("{}-{}", world.name, if state == State::Broken { "broken" } else { "repaired" }), &ended);
     ended
 }
