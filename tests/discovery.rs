@@ -177,7 +177,10 @@ fn containers_are_named_by_their_engine_and_jobs_are_seen_through_their_youngest
     assert!(docker(&["exec", "-d", "-u", "1000", &web, "/bin/sleep", "60"]));
     let label = "com.gitlab.gitlab-runner.type=build";
     let script = "CI_JOB_ID=7 /bin/sleep 60; true";
-    assert!(docker(&["run", "-d", "--name", &job, "--label", label, &image, "/bin/sh", "-c", script]));
+    let of_job = "com.gitlab.gitlab-runner.job.id=4711";
+    assert!(docker(&[
+        "run", "-d", "--name", &job, "--label", label, "--label", of_job, &image, "/bin/sh", "-c", script
+    ]));
     std::thread::sleep(Duration::from_millis(500));
     let found = find(&[]);
     let by_id = |id: String| found.contexts.iter().filter(|context| context.header.id == id).collect::<Vec<_>>();
@@ -185,6 +188,10 @@ fn containers_are_named_by_their_engine_and_jobs_are_seen_through_their_youngest
     assert_eq!(by_id(format!("container:{web}/user-1000"))[0].take.uid, 1000);
     let jobs = by_id(format!("container:{job}"));
     assert_eq!((jobs[0].header.role.as_deref(), jobs[0].header.image.as_deref()), (Some("job"), Some(image.as_str())));
+    let header = &jobs[0].header;
+    assert!(header.name.starts_with("job"), "it is called after its role: {}", header.name);
+    let id = header.job.as_ref().and_then(|job| job.id.as_deref());
+    assert_eq!(id, Some("4711"), "the runner's label says which job it is, not the job's variable");
     let pid = jobs[0].process.as_ref().unwrap().pid;
     let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
     assert!(

@@ -5,6 +5,7 @@ use super::evaluate::{self, Views};
 use super::exit::{Exit, Failure};
 use super::views::Published;
 use super::{configuration, diagnose, gather, output, views};
+use crate::context::discover::job_of_variables;
 use crate::snapshot::{ContextKind, Snapshot};
 
 /// Looks from here, reads the published views, compares, reports.
@@ -38,6 +39,7 @@ fn placed(mut snapshot: Snapshot, published: &[Snapshot]) -> Snapshot {
     let kind = if apart || in_container() { ContextKind::Container } else { ContextKind::User };
     header.kind = kind;
     header.role = Some("job".to_owned());
+    header.job = job_of_variables(|name| std::env::var(name).ok());
     header.id = format!("{}:job", kind.word());
     header.name = "job".to_owned();
     header.chain = vec!["the job itself".to_owned()];

@@ -9,6 +9,8 @@ use crate::image::{BUSYBOX, NIX};
 use crate::nix::NixDaemon;
 
 const JOB: &str = "parallax-world-job";
+/// What its context is called.
+const ROLE: &str = "job";
 const SLEEP: &[&str] = &["sleep", "900"];
 /// Labels as the docker executor sets them on a job's container.
 const JOB_LABELS: [&str; 4] =
@@ -73,7 +75,7 @@ pub fn a_job_that_writes_the_hosts_database_beside_the_daemon() {
         assert_store(&container, "daemon");
         doctor(&[], &nix.environment())
     };
-    assert_twins("one-writer", &broken, &repaired, "store/one-writer", &[JOB, "nix-daemon"]);
+    assert_twins("one-writer", &broken, &repaired, "store/one-writer", &[ROLE, "nix-daemon"]);
 }
 
 pub fn a_root_job_that_silently_takes_its_own_store() {
@@ -89,7 +91,7 @@ pub fn a_root_job_that_silently_takes_its_own_store() {
         assert_store(&container, "daemon");
         doctor(&[], &nix.environment())
     };
-    assert_twins("own-store", &broken, &repaired, "store/daemon-in-use", &[JOB, "nix-daemon"]);
+    assert_twins("own-store", &broken, &repaired, "store/daemon-in-use", &[ROLE, "nix-daemon"]);
 }
 
 pub fn a_cache_on_loopback_that_only_the_host_serves() {
@@ -105,7 +107,7 @@ pub fn a_cache_on_loopback_that_only_the_host_serves() {
         doctor(&[], &nix.environment())
     };
     let (broken, repaired) = (run("127.0.0.1"), run(&gateway()));
-    assert_twins("loopback-cache", &broken, &repaired, "network/loopback-endpoint", &[JOB, "substituters"]);
+    assert_twins("loopback-cache", &broken, &repaired, "network/loopback-endpoint", &[ROLE, "substituters"]);
 }
 
 pub fn a_bash_from_the_host_in_an_image_without_its_loader() {
@@ -118,7 +120,7 @@ pub fn a_bash_from_the_host_in_an_image_without_its_loader() {
     assert!(!starts, "the kernel refuses it");
     let (starts, repaired) = run("/bin/bash-static");
     assert!(starts, "the kernel starts it");
-    assert_twins("mounted-bash", &broken, &repaired, "tools/can-start", &[JOB, "bash"]);
+    assert_twins("mounted-bash", &broken, &repaired, "tools/can-start", &[ROLE, "bash"]);
 }
 
 pub fn two_access_keys_for_what_the_configuration_calls_one_account() {
@@ -192,7 +194,7 @@ pub fn a_substituter_that_the_daemon_ignores_from_an_untrusted_user() {
         doctor(&[], &nix.environment())
     };
     let (broken, repaired) = (run(""), run(&wanted));
-    assert_twins("ignored-cache", &broken, &repaired, "nix/honoured-requests", &[JOB, "substituters", cache.as_str()]);
+    assert_twins("ignored-cache", &broken, &repaired, "nix/honoured-requests", &[ROLE, "substituters", cache.as_str()]);
     let key = broken.row("nix/honoured-requests", &["trusted-public-keys"]);
     assert_eq!(key["outcome"], "incoherent");
 }

@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use super::Refused;
 use super::here::Here;
 use super::names::{self, Names};
+use super::pipeline::{self, Part};
 use super::procfs::{self, Place, Process};
 use super::services::base_name;
 use crate::context::Context;
 use crate::formats::cgroup::Owner;
 use crate::formats::mountinfo::MountEntry;
-use crate::snapshot::Header;
+use crate::snapshot::{ContextKind, Header};
 use crate::sys::LookError;
 use crate::sys::process::NamespaceNumber;
 
@@ -101,9 +102,52 @@ pub fn gather(apart: BTreeMap<Standing, Vec<&Process>>) -> Units<'_> {
     units
 }
 
-/// The contexts of these units.
+/// The contexts of these units. Those that are parts of a job are called after that.
 pub fn contexts(here: &Here<'_>, units: &Units<'_>, names: &Names<'_>) -> Vec<Result<Context, Box<Refused>>> {
-    units.iter().flat_map(|(standing, (processes, mounts))| unit(here, standing, processes, mounts, names)).collect()
+    let mut found: Vec<Unit> = units
+        .iter()
+        .filter_map(|(standing, (processes, mounts))| unit(here, standing, processes, mounts, names))
+        .collect();
+    found.sort_by_key(|unit| unit.began);
+    let others = found.iter().filter(|unit| unit.part.is_none()).flat_map(|unit| &unit.contexts);
+    let services = names.services.values().map(|name| format!("service:{name}"));
+    let taken = others.map(|one| header_of(one).name.clone()).chain(services).collect();
+    let parts: Vec<&Part> = found.iter().filter_map(|unit| unit.part.as_ref()).collect();
+    let mut called = pipeline::names(&parts, &taken).into_iter();
+    for unit in found.iter_mut().filter(|unit| unit.part.is_some()) {
+        let Some(name) = called.next() else { break };
+        for header in unit.contexts.iter_mut().map(header_mut) {
+            // What follows the unit's own name tells its users apart.
+            let user = header.name.strip_prefix(unit.name.as_str()).unwrap_or_default();
+            header.name = format!("{name}{user}");
+        }
+    }
+    found.into_iter().flat_map(|unit| unit.contexts).collect()
+}
+
+/// What was found of one unit.
+struct Unit {
+    /// When its oldest process began.
+    began: (u64, u32),
+    /// Its name before it is called after its part.
+    name: String,
+    /// Its part in a job.
+    part: Option<Part>,
+    contexts: Vec<Result<Context, Box<Refused>>>,
+}
+
+fn header_of(found: &Result<Context, Box<Refused>>) -> &Header {
+    match found {
+        Ok(context) => &context.header,
+        Err(refused) => &refused.header,
+    }
+}
+
+fn header_mut(found: &mut Result<Context, Box<Refused>>) -> &mut Header {
+    match found {
+        Ok(context) => &mut context.header,
+        Err(refused) => &mut refused.header,
+    }
 }
 
 /// What decides about looking, besides the unit itself.
@@ -115,8 +159,8 @@ fn unit(
     processes: &[&Process],
     mounts: &Mounts,
     names: &Names<'_>,
-) -> Vec<Result<Context, Box<Refused>>> {
-    let Some(oldest) = processes.first() else { return Vec::new() };
+) -> Option<Unit> {
+    let oldest = processes.first()?;
     let unseen = mounts.as_ref().err().filter(|error| !procfs::has_ended(error));
     let mounts = mounts.as_deref().unwrap_or_default();
     let mut header = names::unit_header(here, standing, oldest, mounts, names);
@@ -135,10 +179,36 @@ fn unit(
             None => sets.push((key, vec![process])),
         }
     }
-    sets.iter()
+    let engine = names.engine_of(standing);
+    let (name, is_container) = (header.name.clone(), header.kind == ContextKind::Container);
+    let word = Word { role: role(processes), is_last: engine.is_none() };
+    let contexts: Vec<_> = sets
+        .iter()
         .enumerate()
-        .map(|(index, (_, members))| set_context(here, header.clone(), members, index == 0))
-        .collect()
+        .map(|(index, (_, members))| set_context(here, header.clone(), members, &word, index == 0))
+        .collect();
+    let part = match engine {
+        Some(named) => Part::of_labels(&named.labels),
+        None => contexts.iter().find_map(|one| Some(Part::of_variables(header_of(one).job.clone()?, word.role))),
+    };
+    Some(Unit { began: (oldest.start_ticks, oldest.pid), name, part: part.filter(|_| is_container), contexts })
+}
+
+/// What the variables of a job stand for.
+struct Word {
+    /// The role that they give.
+    role: &'static str,
+    /// Whether nobody knows better: no engine lists the container, so they also say which job it is.
+    is_last: bool,
+}
+
+/// What a job's own variables cannot tell: the container that fetches sources and keeps artifacts has them too. It runs the runner's own programs.
+fn role(processes: &[&Process]) -> &'static str {
+    let is_helper = |process: &&Process| {
+        process.executable.as_deref().is_some_and(|path| base_name(path) == "gitlab-runner-helper")
+            || process.words.iter().any(|word| word == "gitlab-runner-build")
+    };
+    if processes.iter().any(is_helper) { "helper" } else { "job" }
 }
 
 fn set(process: &Process) -> Set {
@@ -156,13 +226,16 @@ fn set_context(
     here: &Here<'_>,
     mut header: Header,
     members: &[&Process],
+    word: &Word,
     is_main: bool,
 ) -> Result<Context, Box<Refused>> {
     let (job, unseen) = procfs::job(members);
     header.limits.extend(unseen.map(|error| format!("whether it is a job could not be seen: {error}")));
-    let Some(process) = job.or(members.first().copied()) else { unreachable!("a set has a member") };
-    if job.is_some() && header.role.is_none() {
-        header.role = Some("job".to_owned());
+    let first = members.first().copied();
+    let Some(process) = job.as_ref().map(|(process, _)| *process).or(first) else { unreachable!("a set has a member") };
+    if let Some((_, job)) = job.filter(|_| header.role.is_none()) {
+        header.role = Some(word.role.to_owned());
+        header.job = word.is_last.then_some(job);
     }
     if let Some(role) = &header.role {
         header.chain.push(format!("continuous integration: {role}"));

@@ -19,8 +19,6 @@ const CAP: usize = 20_000;
 pub const DEFAULT_SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/podman/podman.sock"];
 /// Prefixes of the labels that are kept.
 const LABELS: [&str; 2] = ["com.gitlab.", "com.docker.compose."];
-/// The type of a container that GitLab Runner made (`executors/docker/internal/labels/labels.go`).
-const ROLE_LABEL: &str = "com.gitlab.gitlab-runner.type";
 
 /// One container, as its engine names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,18 +30,6 @@ pub struct Named {
     pub image: Option<String>,
     /// Those of GitLab Runner and Compose.
     pub labels: BTreeMap<String, String>,
-}
-
-impl Named {
-    /// `job`, `helper` or `service`, where GitLab Runner labelled it.
-    pub fn role(&self) -> Option<&'static str> {
-        match self.labels.get(ROLE_LABEL)?.as_str() {
-            "build" => Some("job"),
-            "predefined" => Some("helper"),
-            "service" => Some("service"),
-            _ => None,
-        }
-    }
 }
 
 /// What all engines said.
@@ -143,7 +129,8 @@ mod tests {
             ..ContainerSummary::default()
         };
         let named = named(summary).expect("a container");
-        assert_eq!((named.name.as_str(), named.role(), named.labels.len()), ("web", Some("job"), 2));
+        assert_eq!((named.name.as_str(), named.labels.len()), ("web", 2));
+        assert!(!named.labels.contains_key("token"));
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ pub mod services;
 mod containers;
 mod here;
 mod names;
+mod pipeline;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use crate::snapshot::{ContextKind, Entry, Header};
 use containers::{Standing, Units, is_shim, standing};
 use here::Here;
 use names::Names;
+pub use pipeline::job_of_variables;
 use procfs::{Process, Processes};
 use services::Instance;
 use users::Accounts;
@@ -284,19 +286,25 @@ fn unit_starts(processes: &[Process]) -> BTreeMap<String, u64> {
     starts
 }
 
-/// Two containers of two engines can have one name, and two users of one container can differ in their rights alone: the later ones get a number.
+/// Two containers of two engines can have one name, and two users of one container can differ in their rights alone: the later ones get a number,
+/// ids and names alike.
 fn make_unique(found: &mut Discovered) {
-    let mut taken = BTreeSet::new();
+    let (mut ids, mut names) = (BTreeSet::new(), BTreeSet::new());
     let headers = found.contexts.iter_mut().map(|context| &mut context.header);
     for header in headers.chain(found.refused.iter_mut().map(|refused| &mut refused.header)) {
-        let base = header.id.clone();
-        let mut number = 1_u32;
-        while !taken.insert(header.id.clone()) {
-            number += 1;
-            header.id = format!("{base}~{number}");
-            header.name.clone_from(&header.id);
-        }
+        header.id = unique(&mut ids, &header.id);
+        header.name = unique(&mut names, &header.name);
     }
+}
+
+fn unique(taken: &mut BTreeSet<String>, base: &str) -> String {
+    let mut name = base.to_owned();
+    let mut number = 1_u32;
+    while !taken.insert(name.clone()) {
+        number += 1;
+        name = format!("{base}~{number}");
+    }
+    name
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::containers::Standing;
 use super::docker::Named;
 use super::here::Here;
+use super::pipeline::Part;
 use super::procfs::{self, Process};
 use super::services::base_name;
 use crate::formats::cgroup::{Owner, is_container_id};
@@ -29,6 +30,16 @@ pub struct Names<'a> {
     pub parents: &'a BTreeMap<u32, u32>,
 }
 
+impl<'a> Names<'a> {
+    /// What an engine says of this unit, if one lists it.
+    pub fn engine_of(&self, standing: &Standing) -> Option<&'a Named> {
+        match standing {
+            Standing::Container(id) => self.engines.get(id),
+            _ => None,
+        }
+    }
+}
+
 /// The header of a unit: which kind it is, and the name that says most.
 pub fn unit_header(
     here: &Here<'_>,
@@ -45,12 +56,14 @@ pub fn unit_header(
     }
     match standing {
         Standing::Container(id) => {
-            let named = names.engines.get(id);
+            let named = names.engine_of(standing);
             let short: String = id.chars().take(12).collect();
             let name = named.map_or(short, |named| tidy(&named.name));
             let mut header = here.header(ContextKind::Container, &name, None);
             header.image = named.and_then(|named| named.image.clone());
-            header.role = named.and_then(Named::role).map(str::to_owned);
+            if let Some(part) = named.and_then(|named| Part::of_labels(&named.labels)) {
+                (header.role, header.job) = (Some(part.role.to_owned()), Some(part.job));
+            }
             header
         }
         Standing::Machine(name) => here.header(ContextKind::Container, &tidy(name), None),
@@ -107,7 +120,7 @@ pub fn mounts(process: &Process) -> Result<Vec<MountEntry>, LookError> {
 }
 
 /// A name as it can stand in an id: what a process calls itself is its own choice.
-fn tidy(name: &str) -> String {
+pub fn tidy(name: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-@+".contains(letter);
     name.chars().take(128).map(|letter| if plain(letter) { letter } else { '_' }).collect()
 }

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use zeroize::Zeroize;
 
+use super::pipeline::job_of_environ;
 use crate::context::enter::ARGUMENT;
 use crate::formats::cgroup::Owner;
 use crate::formats::status::Status;
 use crate::formats::{cgroup, stat, status};
+use crate::snapshot::PipelineJob;
 use crate::sys::LookError;
 use crate::sys::process::{NAMESPACES, NamespaceNumber, ProcessDirectory};
 
@@ -161,27 +163,28 @@ pub fn ancestors(pid: u32, parents: &BTreeMap<u32, u32>) -> impl Iterator<Item =
 
 /// The youngest of these processes, given oldest first, that has the variables of a job, and why one could not be asked where none has. One that
 /// began less than 200 ms ago is likely to end before it is looked at, and gives way to an older one.
-pub fn job<'a>(members: &[&'a Process]) -> (Option<&'a Process>, Option<LookError>) {
-    youngest_lasting(members, ticks_since_boot(), |process| has_ci_variables(process.pid))
+pub fn job<'a>(members: &[&'a Process]) -> (Option<(&'a Process, PipelineJob)>, Option<LookError>) {
+    youngest_lasting(members, ticks_since_boot(), |process| job_of_variables(process.pid))
 }
 
-fn youngest_lasting<'a>(
+fn youngest_lasting<'a, T>(
     members: &[&'a Process],
     now: Option<u64>,
-    is_job: impl Fn(&Process) -> Result<bool, LookError>,
-) -> (Option<&'a Process>, Option<LookError>) {
+    job_of: impl Fn(&Process) -> Result<Option<T>, LookError>,
+) -> (Option<(&'a Process, T)>, Option<LookError>) {
     let lasts = |process: &Process| now.is_none_or(|now| now.saturating_sub(process.start_ticks) >= TICKS_TO_LAST);
     let (mut brief, mut unseen) = (None, None);
     for process in members.iter().rev() {
-        match is_job(process) {
-            Ok(true) if lasts(process) => return (Some(process), None),
-            Ok(true) => brief = brief.or(Some(*process)),
-            Ok(false) => {}
+        match job_of(process) {
+            Ok(Some(job)) if lasts(process) => return (Some((process, job)), None),
+            Ok(Some(job)) => brief = brief.or(Some((*process, job))),
+            Ok(None) => {}
             Err(error) if has_ended(&error) => {}
             Err(error) => unseen = unseen.or(Some(error)),
         }
     }
-    (brief, if brief.is_some() { None } else { unseen })
+    let unseen = unseen.filter(|_| brief.is_none());
+    (brief, unseen)
 }
 
 /// The time since boot, in the unit of `start_ticks`; none where it is unknown, and then nothing counts as brief.
@@ -192,15 +195,12 @@ fn ticks_since_boot() -> Option<u64> {
     Some(seconds.parse::<u64>().ok()? * 100 + hundredths)
 }
 
-/// Whether one of the variables that GitLab Runner gives to every job is in the environment that the process was started with.
-/// Nothing of it is kept. Asked on a thread of its own, which is left behind after a second, for the reason given at `read_each`.
-fn has_ci_variables(pid: u32) -> Result<bool, LookError> {
+/// The job that the environment tells of with which the process was started. Nothing else of it is kept. Asked on a thread of its own, which is left behind after a second, for the reason given at `read_each`.
+fn job_of_variables(pid: u32) -> Result<Option<PipelineJob>, LookError> {
     let (sender, answer) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let answer = ProcessDirectory::open(pid).and_then(|directory| directory.text("environ")).map(|mut environ| {
-            let found = environ
-                .split(|byte| *byte == 0)
-                .any(|entry| entry.starts_with(b"CI_JOB_ID=") || entry.starts_with(b"GITLAB_CI="));
+            let found = job_of_environ(&environ);
             environ.zeroize();
             found
         });
@@ -316,7 +316,9 @@ pub(super) mod tests {
     #[test]
     fn a_job_s_process_that_has_just_begun_gives_way_to_an_older_one() {
         let [shell, child] = [process(10, 1, "/bin/sh", &[]), process(90, 10, "/bin/true", &[])];
-        let pid = |members: &[&Process], now| youngest_lasting(members, Some(now), |_| Ok(true)).0.map(|one| one.pid);
+        let pid = |members: &[&Process], now| {
+            youngest_lasting(members, Some(now), |_| Ok(Some(()))).0.map(|(one, ())| one.pid)
+        };
         assert_eq!(pid(&[&shell, &child], 100), Some(10));
         assert_eq!(pid(&[&shell, &child], 200), Some(90));
         assert_eq!(pid(&[&child], 100), Some(90));
@@ -326,8 +328,8 @@ pub(super) mod tests {
     fn an_environment_that_could_not_be_read_is_told_and_that_of_an_ended_process_is_not() {
         let one = process(10, 1, "/bin/sh", &[]);
         let refused = || LookError::Refused { path: "/proc/10/environ".into(), errno: "EACCES".into() };
-        assert!(youngest_lasting(&[&one], None, |_| Err(refused())).1.is_some());
+        assert!(youngest_lasting::<()>(&[&one], None, |_| Err(refused())).1.is_some());
         let ended = || LookError::NotFound { path: "/proc/10/environ".into() };
-        assert!(youngest_lasting(&[&one], None, |_| Err(ended())).1.is_none());
+        assert!(youngest_lasting::<()>(&[&one], None, |_| Err(ended())).1.is_none());
     }
 }

@@ -113,8 +113,10 @@ fn context(
         procfs::ancestors(std::process::id(), parents)
             .find_map(|pid| processes.iter().find(|process| process.pid == pid))
     });
-    if let Some(process) = job.or(shell.copied()).or(processes.first().copied()) {
-        header.role = job.map(|_| "job".to_owned());
+    let (process_of_job, job) = job.unzip();
+    if let Some(process) = process_of_job.or(shell.copied()).or(processes.first().copied()) {
+        // No engine knows what runs on the host itself: only the job's own variables tell.
+        (header.role, header.job) = (job.as_ref().map(|_| "job".to_owned()), job);
         header.process = here.header(ContextKind::User, &user.name, Some(process)).process;
         return here.context(header, process);
     }
