@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod docker_config;
 pub mod elf;
 pub mod endpoint_url;
+pub mod gitlab_runner;
 pub mod hosts;
 pub mod id_map;
 pub mod ld_cache;
