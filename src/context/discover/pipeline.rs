@@ -27,8 +27,8 @@ pub struct Part {
 impl Part {
     /// What the runner's labels say; none for a container that is none of the runner's, or only prepares a job.
     pub fn of_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
-        let label = |name: &str| labels.get(&format!("{PREFIX}{name}"));
-        let role = match label("type")?.as_str() {
+        let label = |name: &str| labels.get(&format!("{PREFIX}{name}")).map(String::as_str);
+        let role = match label("type")? {
             "build" => "job",
             "predefined" => "helper",
             "service" => "service",
@@ -98,11 +98,11 @@ pub fn job_of_variables(variable: impl Fn(&str) -> Option<String>) -> Option<Pip
         return None;
     }
     Some(PipelineJob {
-        id: variable("CI_JOB_ID").as_ref().and_then(number),
-        runner: variable("CI_RUNNER_SHORT_TOKEN").as_ref().and_then(short_token),
-        project: variable("CI_PROJECT_ID").as_ref().and_then(number),
-        pipeline: variable("CI_PIPELINE_ID").as_ref().and_then(number),
-        commit: variable("CI_COMMIT_SHA").as_ref().and_then(commit),
+        id: variable("CI_JOB_ID").as_deref().and_then(number),
+        runner: variable("CI_RUNNER_SHORT_TOKEN").as_deref().and_then(short_token),
+        project: variable("CI_PROJECT_ID").as_deref().and_then(number),
+        pipeline: variable("CI_PIPELINE_ID").as_deref().and_then(number),
+        commit: variable("CI_COMMIT_SHA").as_deref().and_then(commit),
     })
 }
 
@@ -116,18 +116,18 @@ pub fn job_of_environ(text: &[u8]) -> Option<PipelineJob> {
     job_of_variables(|name| entry(name).map(|value| String::from_utf8_lossy(value).into_owned()))
 }
 
-fn number(text: &String) -> Option<String> {
-    (!text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.clone())
+fn number(text: &str) -> Option<String> {
+    (!text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.to_owned())
 }
 
 /// Releases have given 8, 9 and 17 characters of it (`helpers/shorten_token.go`).
-fn short_token(text: &String) -> Option<String> {
+fn short_token(text: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    (!text.is_empty() && text.len() <= 17 && text.bytes().all(plain)).then(|| text.clone())
+    (!text.is_empty() && text.len() <= 17 && text.bytes().all(plain)).then(|| text.to_owned())
 }
 
-fn commit(text: &String) -> Option<String> {
-    (!text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| text.clone())
+fn commit(text: &str) -> Option<String> {
+    (!text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| text.to_owned())
 }
 
 #[cfg(test)]
