@@ -45,6 +45,8 @@ pub(super) struct Program {
 pub(super) struct Side {
     /// [`super::expression::FIRST`] or [`super::expression::SECOND`].
     pub place: usize,
+    /// Whether its condition speaks of declared contexts. Others leave them out: what a configuration says of a context has few facts, and is no view.
+    pub takes_declared: bool,
     /// Conditions that do not name the element, and those that do.
     pub conditions: (Vec<Node>, Vec<Node>),
     pub over: Option<Over>,

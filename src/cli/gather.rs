@@ -13,8 +13,11 @@ use super::configuration::Configuration;
 use super::exit::Failure;
 use super::handshake;
 use super::progress::Progress;
+use super::runners;
 use crate::context::enter::{Entrance, EnvironmentSource as Handed, Looked, Request, Resume};
-use crate::context::{Context, Discovered, EnvironmentSource, IdentitySource, Invoker, Refused, Scope, discover};
+use crate::context::{
+    Context, Discovered, EnvironmentSource, IdentitySource, Invoker, Refused, RunnerPart, Scope, discover,
+};
 use crate::formats::status;
 use crate::probe::Wishes;
 use crate::snapshot::secret::RunKey;
@@ -50,8 +53,10 @@ pub(super) fn everything(looking: &Looking, configuration: &Configuration) -> Re
     in_runtime(async {
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
         let found = discover(&scope(looking, configuration)).await;
-        let Discovered { contexts, refused, notes } = found;
-        let mut snapshots = look_from(contexts, deadline, &configuration.wishes(looking.offline)).await?;
+        let Discovered { mut contexts, refused, notes } = found;
+        let wishes = configuration.wishes(looking.offline);
+        runners::tell(&mut contexts, deadline, &wishes).await?;
+        let mut snapshots = look_from(contexts, deadline, &wishes).await?;
         snapshots.extend(refused.into_iter().map(not_entered));
         Ok(Gathered { snapshots, notes })
     })
@@ -182,7 +187,8 @@ fn of_own_or(pid: u32, directory: Option<&ProcessDirectory>) -> Result<Context, 
         Some(_) => (IdentitySource::Process, EnvironmentSource::Process),
         None => (IdentitySource::Own, EnvironmentSource::Own),
     };
-    Ok(Context { header, process, take: taken_from(pid, source)?, environment })
+    let take = taken_from(pid, source)?;
+    Ok(Context { header, process, take, environment, runner: RunnerPart::None, asked: None })
 }
 
 /// The identity of a process, as its status says. Which namespaces are joined is decided by the child.
@@ -239,7 +245,7 @@ async fn look_from(contexts: Vec<Context>, deadline: Instant, wishes: &Wishes) -
 }
 
 /// Runs the children, and returns what each saw, in order.
-async fn in_parallel(
+pub(super) async fn in_parallel(
     entrance: &Arc<Entrance>,
     turns: Vec<(Request, Resume)>,
     names: &[String],
@@ -270,7 +276,7 @@ async fn in_parallel(
     Ok(looks.into_iter().map(|(_, looked)| looked).collect())
 }
 
-fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, locks: Option<&str>) -> Result<Request, Failure> {
+pub(super) fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, locks: Option<&str>) -> Result<Request, Failure> {
     let take = &context.take;
     let credentials = match take.source {
         IdentitySource::Own => TakeOn::Own,
@@ -284,6 +290,10 @@ fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, locks: Option<
             bounding: take.bounding,
         }),
     };
+    let mut wishes = serde_json::to_value(wishes).map_err(|error| Failure::Broken(error.to_string()))?;
+    if let (Some(asked), Some(runner)) = (&context.asked, wishes.get_mut("runner")) {
+        *runner = asked.clone();
+    }
     let process = context.process.as_ref();
     let plan = Plan {
         process: process.map(|one| ProcessId { pid: one.pid, start_ticks: one.start_ticks }),
@@ -304,12 +314,15 @@ fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, locks: Option<
         },
         boot: context.header.boot.clone(),
         key: Some(Arc::clone(key)),
-        wishes: serde_json::to_value(wishes).map_err(|error| Failure::Broken(error.to_string()))?,
+        wishes,
         probe_deadline_ms: u64::try_from(PROBE.as_millis()).unwrap_or(u64::MAX),
     })
 }
 
-fn snapshot(mut header: Header, looked: Looked, taken_ms: i64) -> Snapshot {
+fn snapshot(mut header: Header, mut looked: Looked, taken_ms: i64) -> Snapshot {
+    if header.kind == ContextKind::Declared {
+        looked = looked.because(&Reason::NeedsNative { why: "its image and its job decide, and it does not run".into() });
+    }
     header.limits.extend(looked.limits);
     header.limits.extend(looked.unfinished.iter().map(|one| format!("{}: {}", one.family, one.reason)));
     if let Some(reason) = &looked.refused {
@@ -347,7 +360,7 @@ fn scope(looking: &Looking, configuration: &Configuration) -> Scope {
 }
 
 /// 32 bytes from the kernel's random source (`getrandom(2)`).
-fn random() -> Result<Vec<u8>, Failure> {
+pub(super) fn random() -> Result<Vec<u8>, Failure> {
     let mut bytes = vec![0; 32];
     let count = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
     match count {

@@ -26,6 +26,11 @@ type Family = (&'static str, fn(&Target, &mut Sight));
 const FAMILIES: &[Family] = &[
     ("identity", |target, sight| sight.facts.identity = probe::identity::observe(target)),
     ("nix", |target, sight| sight.facts.nix = probe::nix::observe(target)),
+    ("runner", |target, sight| {
+        let (runner, named) = probe::runner::observe(target);
+        sight.facts.runner = runner;
+        sight.endpoints.extend(named);
+    }),
     ("credentials", |target, sight| {
         let (credentials, named) = probe::credentials::observe(target, &sight.facts.nix);
         sight.facts.credentials = credentials;
@@ -45,7 +50,9 @@ const FAMILIES: &[Family] = &[
 fn open_ended(target: &Target, facts: &mut Facts) {
     let environment = target.environment.reason();
     let settings = left_open(&facts.nix.settings).or(facts.nix.substituters.reason());
-    let reasons = [environment, settings, left_open(&facts.credentials.s3)];
+    let is_runner = facts.runner.manager.present() == Some(&true);
+    let runners = left_open(&facts.runner.entries).filter(|_| is_runner);
+    let reasons = [environment, settings, left_open(&facts.credentials.s3), runners];
     let first = reasons.into_iter().flatten().find(|reason| **reason != Reason::NoProcess).cloned();
     if let (Some(reason), Fact::Present(endpoints)) = (first, &mut facts.network.endpoints) {
         endpoints.more.get_or_insert(reason);
@@ -135,6 +142,9 @@ fn of_text(text: &[u8], path: &str) -> Fact<Environment> {
 
 /// Runs what an earlier child has not finished, each family announced before it begins.
 fn observe(target: &Target, mut resume: Resume, output: &std::io::Stdout) -> std::io::Result<()> {
+    if let Some(entry) = &target.wishes.runner.declared {
+        return declared(&probe::runner::declared(target, entry), output);
+    }
     let mut sight = Sight { facts: resume.assemble(None), endpoints: resume.endpoints.clone() };
     let left_out = |name: &str| resume.known.contains_key(name) || resume.given_up.contains_key(name);
     for (name, probe) in FAMILIES.iter().filter(|(name, _)| !left_out(name)) {
@@ -146,6 +156,16 @@ fn observe(target: &Target, mut resume: Resume, output: &std::io::Stdout) -> std
         }
         let facts = serde_json::to_value(&sight.facts)?.get(*name).cloned().unwrap_or_default();
         Record::Family { name: (*name).to_owned(), facts }.write(output)?;
+    }
+    Ok(())
+}
+
+/// What a configuration says of a context that does not exist yet: the families that it decides something of.
+fn declared(facts: &Facts, output: &std::io::Stdout) -> std::io::Result<()> {
+    let families = serde_json::to_value(facts)?;
+    for name in ["identity", "nix", "runner", "store", "network"] {
+        let facts = families.get(name).cloned().unwrap_or_default();
+        Record::Family { name: name.to_owned(), facts }.write(output)?;
     }
     Ok(())
 }

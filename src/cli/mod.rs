@@ -23,6 +23,7 @@ mod output;
 mod pages;
 mod probe;
 mod progress;
+mod runners;
 mod schema;
 mod views;
 

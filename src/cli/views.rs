@@ -76,7 +76,7 @@ fn replace(directory: &OwnedFd, name: &str, text: &[u8]) -> std::io::Result<()> 
 }
 
 fn is_public(kind: ContextKind) -> bool {
-    matches!(kind, ContextKind::Host | ContextKind::User | ContextKind::Service)
+    matches!(kind, ContextKind::Host | ContextKind::User | ContextKind::Service | ContextKind::Declared)
 }
 
 /// `service:nix-daemon` becomes `service.nix-daemon.snapshot.json`. No two ids become one name, and none leads out of the directory.
@@ -147,7 +147,7 @@ fn refusal(snapshot: &Snapshot, max_age: Duration, now_ms: i64) -> Option<String
     } else if age < -TOLERANCE_MS {
         Some(format!("it is dated {} s ahead", -age / 1000))
     } else if !is_public(snapshot.context.kind) {
-        Some("only host, users and services are views for a job".to_owned())
+        Some("only host, users, services and what is declared are views for a job".to_owned())
     } else {
         None
     }

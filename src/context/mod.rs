@@ -25,6 +25,22 @@ pub struct Context {
     pub take: TakeOn,
     /// Where its environment comes from.
     pub environment: EnvironmentSource,
+    /// What it has to do with GitLab Runner, as processes and engines say.
+    pub runner: RunnerPart,
+    /// What this context alone is asked, in the form that the probes define for it.
+    pub asked: Option<serde_json::Value>,
+}
+
+/// What a context has to do with GitLab Runner.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RunnerPart {
+    /// Nothing that anybody but itself tells.
+    #[default]
+    None,
+    /// A runner that takes jobs runs in it.
+    Manager,
+    /// A runner made it: an engine has the runner's labels for it.
+    Made,
 }
 
 /// The process that represents a context, across the reuse of its pid.

@@ -19,10 +19,13 @@ mod tests;
 
 use super::Target;
 use crate::snapshot::endpoint::NamedEndpoint;
-use crate::snapshot::facts::{Credentials, Nix};
+use crate::probe::runner::CacheKey;
+use crate::snapshot::facts::{Credentials, Nix, S3Key};
 use crate::snapshot::secret::{Fingerprint, Secret};
 use crate::snapshot::{Fact, List, Reason};
 use files::Files;
+
+pub(in crate::probe) use files::home;
 
 /// Looks at everything. `nix` gives the `netrc-file` and the substituters.
 pub fn observe(target: &Target<'_>, nix: &Nix) -> (Credentials, Vec<NamedEndpoint>) {
@@ -31,6 +34,7 @@ pub fn observe(target: &Target<'_>, nix: &Nix) -> (Credentials, Vec<NamedEndpoin
     let mut s3 = List { items: Vec::new(), more: unread_environment(target) };
     let aws = aws::observe(&mut files, &mut s3, &mut named);
     mc::observe(&mut files, &mut s3, &mut named);
+    crate::probe::runner::add_keys(target, &mut s3, |found| runner_key(target, found));
     endpoints::substituters(nix, &mut named);
     let netrc = netrc::observe(&mut files, nix);
     let registries = registries::observe(&mut files);
@@ -44,6 +48,23 @@ pub fn observe(target: &Target<'_>, nix: &Nix) -> (Credentials, Vec<NamedEndpoin
         files: Fact::Present(files.seen()),
     };
     (credentials, named)
+}
+
+/// The key of a runner's cache. The runner signs with it whatever the environment holds.
+fn runner_key(target: &Target<'_>, found: CacheKey<'_>) -> S3Key {
+    let endpoint = found.endpoint.as_deref().and_then(endpoints::normal).into();
+    S3Key {
+        provider: "gitlab-runner".to_owned(),
+        name: found.short.to_owned(),
+        access_key_id: key_id(Some(found.access_key), &found.origin),
+        fingerprint: found.secret.map_or(Fact::Absent, |secret| fingerprint(target, &secret, "s3")),
+        account: endpoints::account(target, &endpoint),
+        endpoint,
+        region: found.region.map(str::to_owned).into(),
+        chosen: Fact::Present(false),
+        placeholder: Fact::Present(false),
+        origin: found.origin,
+    }
 }
 
 /// Why there may be variables that were not seen. A user without a process has none to see.

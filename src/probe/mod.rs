@@ -9,6 +9,7 @@ pub mod environment;
 pub mod identity;
 pub mod network;
 pub mod nix;
+pub mod runner;
 pub mod store;
 pub mod tools;
 
@@ -55,6 +56,8 @@ pub struct Wishes {
     pub skip_handshake: Option<String>,
     /// Leave out what asks name servers.
     pub offline: bool,
+    /// What this context alone is asked, for what a runner's configuration says of it.
+    pub runner: runner::RunnerWishes,
 }
 
 /// One `[[account]]` of `parallax.toml`: all keys for this endpoint are meant to be the same account.

@@ -8,7 +8,7 @@ mod chosen;
 pub(crate) mod client;
 mod daemon;
 mod database;
-mod places;
+pub(in crate::probe) mod places;
 
 use crate::formats::store_reference::{self, StoreKind, StoreReference};
 use crate::probe::Target;

@@ -258,6 +258,10 @@ impl Snapshot {
                 .filter(|login| login.fingerprint.present().is_some())
                 .for_each(|login| login.fingerprint = withheld());
         }
+        if let Fact::Present(list) = &mut self.facts.runner.entries {
+            let known = list.items.iter_mut().filter(|entry| entry.fingerprint.present().is_some());
+            known.for_each(|entry| entry.fingerprint = withheld());
+        }
         self
     }
 }

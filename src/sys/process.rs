@@ -32,6 +32,8 @@ pub struct ProcessTexts {
     pub gid_map: Text,
     /// Holds secrets; parse it into an environment and drop it.
     pub environ: Text,
+    /// May hold secrets too.
+    pub command_line: Text,
     /// Where `exe` points, with ` (deleted)` where it was.
     pub executable: Result<String, LookError>,
     pub tcp: Text,
@@ -120,6 +122,7 @@ impl ProcessDirectory {
             uid_map: self.text("uid_map"),
             gid_map: self.text("gid_map"),
             environ: self.text("environ"),
+            command_line: self.text("cmdline"),
             executable: self.link("exe"),
             tcp: self.text("net/tcp"),
             tcp6: self.text("net/tcp6"),

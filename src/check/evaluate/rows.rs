@@ -92,7 +92,10 @@ impl<'t> Rows<'t> {
     pub fn gather(world: &'t World, side: &Side) -> Self {
         let mut gathered = Self { rows: Vec::new(), unknown: BTreeMap::new() };
         let mut folded: HashMap<Vec<Atom<'t>>, usize> = HashMap::new();
-        for context in 0..world.contexts.len() {
+        let takes_part = |context: &usize| {
+            side.takes_declared || !world.contexts.get(*context).is_some_and(|context| context.is_declared)
+        };
+        for context in (0..world.contexts.len()).filter(takes_part) {
             let mut unknown = Unknown::new();
             for (element, keys) in elements(world, side, context, &mut unknown) {
                 let atoms = atoms(world, side, context, element.as_ref(), &keys);

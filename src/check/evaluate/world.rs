@@ -18,6 +18,8 @@ pub struct Context {
     pub name: String,
     /// How specific its kind is; 0 is the most specific.
     pub rank: u8,
+    /// Whether a configuration says of it what it should be.
+    pub is_declared: bool,
     /// Header and facts.
     pub tree: Tree,
 }
@@ -38,6 +40,7 @@ impl World {
             id,
             name,
             rank: rank(snapshot.context.kind),
+            is_declared: snapshot.context.kind == ContextKind::Declared,
             tree,
         });
         Self { contexts: contexts.collect() }

@@ -172,6 +172,8 @@ impl Reader<'_> {
             }
         };
         let own = alone.value(element, element_place, of_element.clone());
+        let says = |text: &Text| ["'declared'", "\"declared\""].iter().any(|word| text.get_ref().contains(word));
+        let takes_declared = condition.as_ref().is_some_and(says);
         let condition = match condition {
             Some(text) => Some(self.condition(&own, text, what)?),
             None => None,
@@ -189,6 +191,7 @@ impl Reader<'_> {
         let conditions = condition.as_ref().map_or_else(Default::default, split);
         let side = Side {
             place,
+            takes_declared,
             conditions,
             over,
             link,

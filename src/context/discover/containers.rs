@@ -12,7 +12,7 @@ use super::names::{self, Names};
 use super::pipeline::{self, Part};
 use super::procfs::{self, Place, Process};
 use super::services::base_name;
-use crate::context::Context;
+use crate::context::{Context, RunnerPart};
 use crate::formats::cgroup::Owner;
 use crate::formats::mountinfo::MountEntry;
 use crate::snapshot::{ContextKind, Header};
@@ -38,6 +38,13 @@ const SHIMS: [&str; 12] = [
 /// Whether the program is one that prepares or holds containers.
 pub fn is_shim(process: &Process) -> bool {
     process.executable.as_deref().is_some_and(|path| SHIMS.contains(&base_name(path)))
+}
+
+/// Whether the process is a GitLab Runner that takes jobs.
+pub fn is_runner(process: &Process) -> bool {
+    let is = |path: &str| base_name(path) == "gitlab-runner";
+    (process.executable.as_deref().is_some_and(is) || process.words.first().is_some_and(|word| is(word)))
+        && process.words.get(1).is_some_and(|command| command == "run" || command == "run-single")
 }
 
 /// Where a process stands in relation to us.
@@ -116,6 +123,9 @@ pub fn contexts(here: &Here<'_>, units: &Units<'_>, names: &Names<'_>) -> Vec<Re
     let mut called = pipeline::names(&parts, &taken).into_iter();
     for unit in found.iter_mut().filter(|unit| unit.part.is_some()) {
         let Some(name) = called.next() else { break };
+        for context in unit.contexts.iter_mut().flatten().filter(|_| unit.is_labelled) {
+            context.runner = RunnerPart::Made;
+        }
         for header in unit.contexts.iter_mut().map(header_mut) {
             // What follows the unit's own name tells its users apart.
             let user = header.name.strip_prefix(unit.name.as_str()).unwrap_or_default();
@@ -133,6 +143,8 @@ struct Unit {
     name: String,
     /// Its part in a job.
     part: Option<Part>,
+    /// Whether an engine's labels say so.
+    is_labelled: bool,
     contexts: Vec<Result<Context, Box<Refused>>>,
 }
 
@@ -191,7 +203,7 @@ fn unit(
         Some(named) => Part::of_labels(&named.labels),
         None => contexts.iter().find_map(|one| Some(Part::of_variables(header_of(one).job.clone()?, word.role))),
     };
-    Some(Unit { began: (oldest.start_ticks, oldest.pid), name, part: part.filter(|_| is_container), contexts })
+    Some(Unit { began: (oldest.start_ticks, oldest.pid), name, part: part.filter(|_| is_container), is_labelled: engine.is_some(), contexts })
 }
 
 /// What the variables of a job stand for.
@@ -232,7 +244,9 @@ fn set_context(
     let (job, unseen) = procfs::job(members);
     header.limits.extend(unseen.map(|error| format!("whether it is a job could not be seen: {error}")));
     let first = members.first().copied();
-    let Some(process) = job.as_ref().map(|(process, _)| *process).or(first) else { unreachable!("a set has a member") };
+    // In a runner's own container something else holds pid 1.
+    let runner = members.iter().copied().find(|process| is_runner(process));
+    let Some(process) = job.as_ref().map(|(process, _)| *process).or(runner).or(first) else { unreachable!("a set has a member") };
     if let Some((_, job)) = job.filter(|_| header.role.is_none()) {
         header.role = Some(word.role.to_owned());
         header.job = word.is_last.then_some(job);
@@ -242,7 +256,13 @@ fn set_context(
     }
     let of_process = here.header(header.kind, "", Some(process));
     (header.process, header.host_root) = (of_process.process, of_process.host_root);
-    let found = here.context(header, process);
+    if runner.is_some() {
+        header.chain.push("a GitLab Runner that takes jobs runs in it".to_owned());
+    }
+    let mut found = here.context(header, process);
+    if let (Ok(context), Some(_)) = (&mut found, runner) {
+        context.runner = RunnerPart::Manager;
+    }
     if is_main {
         return found;
     }

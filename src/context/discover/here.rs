@@ -2,7 +2,7 @@
 
 use crate::context::discover::Refused;
 use crate::context::discover::procfs::{Place, Process};
-use crate::context::{Context, EnvironmentSource, IdentitySource, Representative, TakeOn};
+use crate::context::{Context, EnvironmentSource, IdentitySource, Representative, RunnerPart, TakeOn};
 use crate::formats::id_map::{self, IdMapLine};
 use crate::snapshot::{ContextKind, Entry, Header, ObjectId};
 use crate::sys::LookError;
@@ -110,6 +110,8 @@ impl<'a> Here<'a> {
             process: Some(Representative { pid: process.pid, start_ticks: process.start_ticks, namespaces }),
             take,
             environment: EnvironmentSource::Process,
+            runner: RunnerPart::None,
+            asked: None,
         })
     }
 

@@ -15,7 +15,7 @@ mod users;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Context, EnvironmentSource};
+use super::{Context, EnvironmentSource, RunnerPart};
 use crate::formats::cgroup::Owner;
 use crate::snapshot::{ContextKind, Entry, Header};
 use containers::{Standing, Units, is_shim, standing};
@@ -178,7 +178,8 @@ fn host(here: &Here<'_>) -> Context {
             }
         }
     }
-    Context { header, process: None, take: here.own_identity(), environment: EnvironmentSource::Own }
+    let (take, environment) = (here.own_identity(), EnvironmentSource::Own);
+    Context { header, process: None, take, environment, runner: RunnerPart::None, asked: None }
 }
 
 /// The processes by what they are.
@@ -264,7 +265,9 @@ fn service_contexts(here: &Here<'_>, services: &[Instance<'_>]) -> Vec<Result<Co
         let full = if named.insert(name) { name.clone() } else { format!("{name}@{}", process.start_ticks) };
         let mut header = here.header(ContextKind::Service, &full, Some(process));
         header.service = Some(name.clone());
-        here.context(header, process)
+        let found = here.context(header, process);
+        let is_runner = containers::is_runner(process);
+        found.map(|context| Context { runner: if is_runner { RunnerPart::Manager } else { context.runner }, ..context })
     };
     services.iter().map(context).collect()
 }

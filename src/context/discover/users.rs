@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::here::Here;
 use super::procfs::{self, Process};
 use super::{Refused, Scope};
-use crate::context::{Context, EnvironmentSource, IdentitySource, TakeOn};
+use crate::context::{Context, EnvironmentSource, IdentitySource, RunnerPart, TakeOn};
 use crate::formats::passwd::{self, Group, User};
 use crate::snapshot::{ContextKind, Entry};
 use crate::sys::Root;
@@ -104,7 +104,7 @@ fn context(
     header.user = Some(user.name.clone());
     if user.uid == here.uid() {
         let (take, environment) = (here.own_identity(), EnvironmentSource::Own);
-        return Ok(Context { header, process: None, take, environment });
+        return Ok(Context { header, process: None, take, environment, runner: RunnerPart::None, asked: None });
     }
     let (job, unseen) = procfs::job(processes);
     header.limits.extend(unseen.map(|error| format!("whether it runs a job could not be seen: {error}")));
@@ -137,5 +137,6 @@ fn context(
         join_user: false,
         unmapped: Vec::new(),
     };
-    Ok(Context { header, process: None, take, environment: EnvironmentSource::None })
+    let environment = EnvironmentSource::None;
+    Ok(Context { header, process: None, take, environment, runner: RunnerPart::None, asked: None })
 }

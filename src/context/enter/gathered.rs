@@ -41,6 +41,18 @@ impl Gathered {
     }
 }
 
+impl Looked {
+    /// Gives every leaf that nobody looked at this reason.
+    #[must_use]
+    pub fn because(self, reason: &Reason) -> Self {
+        let mut facts = tree(&self.facts);
+        mark(&mut facts, reason);
+        let facts = serde_json::from_value(facts)
+            .unwrap_or_else(|error| unreachable!("a reason stands where a fact may stand: {error}"));
+        Self { facts, ..self }
+    }
+}
+
 impl Resume {
     /// The facts of all families: as they were seen, or unobserved for the reason for which they were given up, or for `otherwise`. A family
     /// that can't be read is given up here.

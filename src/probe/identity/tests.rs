@@ -23,6 +23,7 @@ fn texts() -> ProcessTexts {
         uid_map: Ok(b"         0     100000      65536\n".to_vec()),
         gid_map: Ok(b"         0     100000      65536\n".to_vec()),
         environ: absent(),
+        command_line: absent(),
         executable: Ok("/usr/bin/runner (deleted)".into()),
         tcp: absent(),
         tcp6: absent(),

@@ -4,6 +4,7 @@
 //! resolver from the target's files and name servers; the C library's lookup would read the files of wherever we stand. The only packets sent are
 //! DNS queries to the target's own name servers, and connections to loopback addresses of the namespace itself.
 
+mod declared;
 mod dns;
 mod endpoints;
 mod flavour;
@@ -40,6 +41,18 @@ pub fn observe(target: &Target<'_>, named: &[NamedEndpoint]) -> facts::Network {
         endpoints: endpoints::observe(named, &names, &sockets, &joined),
         names: Fact::Present(names),
     }
+}
+
+/// The network of a job that does not run yet, as far as a runner's entry decides it.
+pub fn declared(target: &Target<'_>, entry: &facts::RunnerEntry) -> facts::Network {
+    let mut named = super::runner::endpoints(entry, true);
+    let variables = entry.environment.present().map(|list| list.items.as_slice()).unwrap_or_default();
+    for variable in variables.iter().filter(|variable| ENDPOINT_VARIABLES.contains(&variable.name.as_str())) {
+        if let Fact::Present(value) = &variable.value {
+            push(&mut named, value, variable.name.clone(), &entry.origin);
+        }
+    }
+    declared::observe(target, entry, &named)
 }
 
 /// The endpoints that the environment and the project's own configuration name. Nix settings and credentials are collected by their probes.

@@ -54,10 +54,10 @@ impl Paths {
 }
 
 /// The mount table of the context.
-pub(super) struct Mounts(Result<Vec<MountEntry>, Reason>);
+pub(in crate::probe) struct Mounts(Result<Vec<MountEntry>, Reason>);
 
 impl Mounts {
-    pub(super) fn read(target: &Target<'_>) -> Self {
+    pub(in crate::probe) fn read(target: &Target<'_>) -> Self {
         let path = || format!("/proc/{}/mountinfo", target.process.pid);
         Self(match &target.process.mountinfo {
             Ok(text) => mountinfo::parse(text).map_err(|error| Reason::Malformed {
@@ -83,7 +83,7 @@ impl Mounts {
 }
 
 /// Looks at a place.
-pub(super) fn look(target: &Target<'_>, mounts: &Mounts, path: &str) -> Place {
+pub(in crate::probe) fn look(target: &Target<'_>, mounts: &Mounts, path: &str) -> Place {
     let looked = target.root.look(path);
     let mut place = match &looked {
         Ok(seen) => found(target, mounts, path, seen),
@@ -169,7 +169,7 @@ fn missing(target: &Target<'_>, path: &str) -> Place {
 }
 
 /// A place of which not even the path is known.
-pub(super) fn unknown(reason: &Reason) -> Place {
+pub(in crate::probe) fn unknown(reason: &Reason) -> Place {
     Place { path: Fact::Unobserved(reason.clone()), ..unseen(reason) }
 }
 

@@ -11,7 +11,7 @@ use crate::snapshot::{Fact, List};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Credentials {
-    /// Keys for S3-like endpoints, from the environment, AWS profiles and `mc` aliases.
+    /// Keys for S3-like endpoints, from the environment, AWS profiles, `mc` aliases, and the configuration that a runner uses.
     pub s3: Fact<List<S3Key>>,
     /// What the AWS chain of this context decides.
     pub aws: AwsChain,
@@ -27,9 +27,9 @@ pub struct Credentials {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3Key {
-    /// `environment`, `profile`, `mc-alias`, `mc-environment`.
+    /// `environment`, `profile`, `mc-alias`, `mc-environment`, `gitlab-runner` (the cache of a runner).
     pub provider: String,
-    /// The profile's or alias' name; for the environment, the variable.
+    /// The profile's or alias' name; for the environment, the variable; for a runner, the public start of its token.
     pub name: String,
     /// The file and line, or the variable, in which it stands.
     pub origin: String,

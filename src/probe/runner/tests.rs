@@ -1,0 +1,1 @@
+//! The runner probe in small roots.
