@@ -276,7 +276,12 @@ pub(super) async fn in_parallel(
     Ok(looks.into_iter().map(|(_, looked)| looked).collect())
 }
 
-pub(super) fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, locks: Option<&str>) -> Result<Request, Failure> {
+pub(super) fn request(
+    context: &Context,
+    key: &Arc<RunKey>,
+    wishes: &Wishes,
+    locks: Option<&str>,
+) -> Result<Request, Failure> {
     let take = &context.take;
     let credentials = match take.source {
         IdentitySource::Own => TakeOn::Own,
@@ -321,7 +326,8 @@ pub(super) fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, loc
 
 fn snapshot(mut header: Header, mut looked: Looked, taken_ms: i64) -> Snapshot {
     if header.kind == ContextKind::Declared {
-        looked = looked.because(&Reason::NeedsNative { why: "its image and its job decide, and it does not run".into() });
+        looked =
+            looked.because(&Reason::NeedsNative { why: "its image and its job decide, and it does not run".into() });
     }
     header.limits.extend(looked.limits);
     header.limits.extend(looked.unfinished.iter().map(|one| format!("{}: {}", one.family, one.reason)));

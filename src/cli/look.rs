@@ -163,7 +163,7 @@ fn observe(target: &Target, mut resume: Resume, output: &std::io::Stdout) -> std
 /// What a configuration says of a context that does not exist yet: the families that it decides something of.
 fn declared(facts: &Facts, output: &std::io::Stdout) -> std::io::Result<()> {
     let families = serde_json::to_value(facts)?;
-    for name in ["identity", "nix", "runner", "store", "network"] {
+    for name in ["identity", "runner", "store", "network"] {
         let facts = families.get(name).cloned().unwrap_or_default();
         Record::Family { name: name.to_owned(), facts }.write(output)?;
     }

@@ -18,8 +18,8 @@ mod registries;
 mod tests;
 
 use super::Target;
-use crate::snapshot::endpoint::NamedEndpoint;
 use crate::probe::runner::CacheKey;
+use crate::snapshot::endpoint::NamedEndpoint;
 use crate::snapshot::facts::{Credentials, Nix, S3Key};
 use crate::snapshot::secret::{Fingerprint, Secret};
 use crate::snapshot::{Fact, List, Reason};

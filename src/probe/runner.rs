@@ -74,6 +74,8 @@ pub fn observe(target: &Target<'_>) -> (Runner, Vec<NamedEndpoint>) {
         short: wishes.short.clone().into(),
         places: places::observe(target),
         volumes: Fact::Absent,
+        given: Fact::Absent,
+        sandbox: Fact::Absent,
         files: places.files(target),
     };
     (runner, named)

@@ -203,7 +203,13 @@ fn unit(
         Some(named) => Part::of_labels(&named.labels),
         None => contexts.iter().find_map(|one| Some(Part::of_variables(header_of(one).job.clone()?, word.role))),
     };
-    Some(Unit { began: (oldest.start_ticks, oldest.pid), name, part: part.filter(|_| is_container), is_labelled: engine.is_some(), contexts })
+    Some(Unit {
+        began: (oldest.start_ticks, oldest.pid),
+        name,
+        part: part.filter(|_| is_container),
+        is_labelled: engine.is_some(),
+        contexts,
+    })
 }
 
 /// What the variables of a job stand for.
@@ -246,7 +252,9 @@ fn set_context(
     let first = members.first().copied();
     // In a runner's own container something else holds pid 1.
     let runner = members.iter().copied().find(|process| is_runner(process));
-    let Some(process) = job.as_ref().map(|(process, _)| *process).or(runner).or(first) else { unreachable!("a set has a member") };
+    let Some(process) = job.as_ref().map(|(process, _)| *process).or(runner).or(first) else {
+        unreachable!("a set has a member")
+    };
     if let Some((_, job)) = job.filter(|_| header.role.is_none()) {
         header.role = Some(word.role.to_owned());
         header.job = word.is_last.then_some(job);

@@ -10,7 +10,7 @@ use crate::formats::store_reference::{self, StoreKind};
 use crate::probe::network;
 use crate::probe::store::places::{self, Mounts};
 use crate::snapshot::facts::{
-    Chosen, Facts, Identity, Mount, Nix, Place, Process, Runner, RunnerEntry, RunnerVolume, Store,
+    Chosen, Facts, Identity, Mount, Place, Process, Runner, RunnerEntry, RunnerGiven, RunnerVolume, Store,
 };
 use crate::snapshot::{Fact, List, Reason};
 
@@ -30,12 +30,12 @@ pub(super) fn observe(target: &Target<'_>, entry: &RunnerEntry) -> Facts {
     let written = entry.volumes.present().map(Vec::as_slice).unwrap_or_default();
     let volumes = written.iter().filter_map(|text| Volume::parse(text, 0).ok()).collect();
     let job = Job { target, entry, volumes, mounts: Mounts::read(target) };
+    let store = job.store();
+    let given = job.given(&store);
     let live = Process { live: Fact::Present(false), ..Process::default() };
     Facts {
         identity: Identity { process: live, ..Identity::default() },
         network: network::declared(target, entry),
-        store: job.store(),
-        nix: Nix { sandbox: job.sandbox(), ..Nix::default() },
         runner: Runner {
             manager: Fact::Present(false),
             config: Fact::Absent,
@@ -49,7 +49,10 @@ pub(super) fn observe(target: &Target<'_>, entry: &RunnerEntry) -> Facts {
             short: Fact::Absent,
             places: Fact::Absent,
             volumes: Fact::Present(List::complete(job.directories())),
+            given,
+            sandbox: job.sandbox(),
         },
+        store,
         ..Facts::default()
     }
 }
@@ -143,12 +146,25 @@ impl Job<'_> {
         }
     }
 
+    /// What volumes give of the host's Nix. An engine on another machine gives nothing of this one's.
+    fn given(&self, store: &Store) -> Fact<List<RunnerGiven>> {
+        let all = [("store", &store.dir), ("database", &store.db), ("socket", &store.socket)];
+        let one = |(what, place): (&str, &Place)| RunnerGiven {
+            what: what.to_owned(),
+            path: place.path.present().cloned().unwrap_or_default(),
+            identity: place.identity.clone(),
+            read_only: place.mount.read_only.clone(),
+        };
+        let covered = |(_, place): &(&str, &Place)| {
+            let path = place.path.present().map(String::as_str).unwrap_or_default();
+            self.on_host(path).is_ok() && place.exists != Fact::Present(false)
+        };
+        Fact::Present(List::complete(all.into_iter().filter(covered).map(one).collect()))
+    }
+
     /// The `sandbox` setting of a nix.conf that is mounted into jobs; a line that includes another file may hold another one.
     fn sandbox(&self) -> Fact<String> {
-        let (_, host) = match self.on_host("/etc/nix/nix.conf") {
-            Ok(found) => found,
-            Err(reason) => return Fact::Unobserved(reason),
-        };
+        let Ok((_, host)) = self.on_host("/etc/nix/nix.conf") else { return Fact::Absent };
         fact(self.target.root.read(&host, CAP)).and_then(|text| {
             let mut found = Fact::Absent;
             for line in nix_conf::parse(&text).0 {

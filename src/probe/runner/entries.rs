@@ -192,4 +192,3 @@ pub(super) fn variable<'a>(entry: &'a RunnerEntry, name: &str) -> Option<&'a Fac
     let all = entry.environment.present()?;
     all.items.iter().find(|variable| variable.name == name).map(|variable| &variable.value)
 }
-

@@ -51,7 +51,10 @@ impl Places {
         let mut unique: Vec<Fact<Place>> = Vec::new();
         for place in others {
             let path = |place: &Fact<Place>| place.present().map(|place| place.path.clone());
-            if path(&place).is_some() && path(&place) != path(&used) && !unique.iter().any(|one| path(one) == path(&place)) {
+            if path(&place).is_some()
+                && path(&place) != path(&used)
+                && !unique.iter().any(|one| path(one) == path(&place))
+            {
                 unique.push(place);
             }
         }
@@ -125,12 +128,9 @@ fn look(target: &Target<'_>, place: &Place, used: bool) -> RunnerFile {
             owner: Fact::Present(seen.uid),
             ..file
         },
-        Err(LookError::NotFound { .. }) => RunnerFile {
-            exists: Fact::Present(false),
-            mode: Fact::Absent,
-            owner: Fact::Absent,
-            ..file
-        },
+        Err(LookError::NotFound { .. }) => {
+            RunnerFile { exists: Fact::Present(false), mode: Fact::Absent, owner: Fact::Absent, ..file }
+        }
         Err(error) => match fact::<()>(Err(error)) {
             Fact::Unobserved(reason) => unseen(file, &reason),
             Fact::Present(()) | Fact::Absent => file,

@@ -16,7 +16,10 @@ pub use credentials::{AwsChain, CredentialFile, Credentials, NetrcEntry, Registr
 pub use identity::{Capabilities, Home, HostIdentity, IdRange, Identity, Namespaces, Passwd, Process};
 pub use network::{Endpoint, Listener, Loopback, NameServer, Network, ProxyVariable, ResolvedName};
 pub use nix::{ConfFile, ConfProblem, Nix, Request, Setting, Trust};
-pub use runner::{Runner, RunnerBundle, RunnerEntry, RunnerFile, RunnerPlace, RunnerProblem, RunnerVariable, RunnerVolume};
+pub use runner::{
+    Runner, RunnerBundle, RunnerEntry, RunnerFile, RunnerGiven, RunnerPlace, RunnerProblem, RunnerVariable,
+    RunnerVolume,
+};
 pub use store::{Chosen, Client, Daemon, Database, LockHolder, Mount, Place, Store};
 pub use tools::{PathEntry, Tool, Tools};
 

@@ -41,6 +41,10 @@ pub struct Runner {
     pub places: Fact<List<RunnerPlace>>,
     /// In a declared context: the directories of the host that the runner mounts into its jobs; absent elsewhere.
     pub volumes: Fact<List<RunnerVolume>>,
+    /// In a declared context: what of the host's Nix these directories hold at the places where jobs look for it; absent elsewhere.
+    pub given: Fact<List<RunnerGiven>>,
+    /// In a declared context: the `sandbox` setting of a nix.conf that a volume puts into jobs; absent where none does, or none is set.
+    pub sandbox: Fact<String>,
 }
 
 /// One place of a configuration file.
@@ -176,6 +180,23 @@ pub struct RunnerPlace {
     pub read_only: Fact<bool>,
     /// Which object is seen there; absent when there is none.
     pub identity: Fact<ObjectId>,
+}
+
+/// Something of the host's Nix that a volume gives to jobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunnerGiven {
+    /// `store`, `database` or `socket`.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub what: String,
+    /// Where jobs have it.
+    pub path: String,
+    /// Which object it is.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub identity: Fact<ObjectId>,
+    /// Whether it is mounted read-only.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub read_only: Fact<bool>,
 }
 
 /// A directory of the host that a runner mounts into its jobs.
