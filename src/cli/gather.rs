@@ -113,7 +113,9 @@ async fn named(
     if kind == ContextKind::User {
         scope.users.push(name.to_owned());
     }
-    let found = discover(&scope).await;
+    let mut found = discover(&scope).await;
+    // One context shows what all of them together show of it.
+    runners::tell(&mut found.contexts, Instant::now() + DEADLINE, &configuration.wishes(false)).await?;
     let id = format!("{}:{name}", kind.word());
     let is = |header: &Header| {
         header.id == id

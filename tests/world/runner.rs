@@ -124,7 +124,7 @@ pub fn a_runner_whose_jobs_are_to_make_a_sandbox_without_the_right_to() {
         let _runner = Runner::start("", &docker(&volumes, more));
         doctor(&[], &nix.environment())
     };
-    let (broken, repaired) = (run(""), run("privileged = true"));
+    let (broken, repaired) = (run(""), run("privileged = true\ncap_add = [\"SYS_ADMIN\"]"));
     assert_eq!(broken.code, 4, "a warning: {:#?}", broken.with_outcome("incoherent"));
     assert_twins("declared-sandbox", &broken, &repaired, "runner/sandbox-privilege", &[SHORT]);
 }
@@ -183,13 +183,14 @@ pub fn a_runner_that_was_registered_where_no_runner_reads_it() {
     let _user = User::add(USER, home.path());
     let own = home.path().join(".gitlab-runner");
     std::fs::create_dir_all(own.join("certs")).expect("mkdir");
-    std::fs::write(own.join("certs/gitlab.test.crt"), "not looked into").expect("a certificate");
+    let certificate = format!("certs/{}.crt", gateway());
+    std::fs::write(own.join(&certificate), "not looked into").expect("a certificate");
     let register = |token: &str| {
         let text = format!("[[runners]]\nurl = \"http://{}\"\ntoken = \"{token}\"\nexecutor = \"shell\"\n", gateway());
         std::fs::write(own.join("config.toml"), text).expect("config.toml");
         assert!(Command::new("chown").args(["-R", USER]).arg(home.path()).status().expect("chown").success());
     };
-    let runner = Runner::start("url = \"https://gitlab.test\"", &docker(&[], ""));
+    let runner = Runner::start(&format!("url = \"https://{}\"", gateway()), &docker(&[], ""));
     let id = |text: &str| std::fs::write(runner.directory.path().join(".runner_system_id"), text).expect("an id");
     let run = || {
         let report = doctor(&["--offline", "--user", USER], &[]);
@@ -203,13 +204,12 @@ pub fn a_runner_that_was_registered_where_no_runner_reads_it() {
     let row = broken.row("runner/config-in-use", &["ZyXwVuTsR"]);
     assert_eq!(row["outcome"], "incoherent", "{row:#}");
     assert_eq!(broken.row("runner/system-id", &[])["outcome"], "incoherent");
-    assert_eq!(broken.row("runner/certificate-found", &["gitlab.test"])["outcome"], "incoherent");
+    assert_eq!(broken.row("runner/certificate-found", &[&gateway()])["outcome"], "incoherent");
     assert_eq!(broken.code, 4, "{:#?}", broken.with_outcome("unknown"));
 
     register(TOKEN);
     id(snapshot("--service", "gitlab-runner")["facts"]["runner"]["machine_system_id"].as_str().expect("a machine id"));
-    let bundle = Path::new("/etc/gitlab-runner/certs/gitlab.test.crt");
-    let laid = LaidDown::at(bundle);
+    let laid = LaidDown::at(&Path::new("/etc/gitlab-runner").join(certificate));
     let repaired = run();
     repaired.keep("registered-elsewhere-repaired");
     for (check, words) in
@@ -219,6 +219,7 @@ pub fn a_runner_that_was_registered_where_no_runner_reads_it() {
         assert_eq!(row["outcome"], "coherent", "{row:#}");
     }
     assert!(repaired.with_outcome("incoherent").is_empty(), "{:#?}", repaired.with_outcome("incoherent"));
+    assert_eq!(repaired.code, 0, "{:#?}", repaired.with_outcome("unknown"));
     drop(laid);
 }
 
@@ -253,4 +254,9 @@ pub fn a_configuration_that_the_runner_cannot_use_is_named_with_its_line() {
     assert_twins("runner-refuses", &broken, &repaired, "runner/config-accepted", &["gitlab-runner"]);
     let message = broken.row("runner/config-accepted", &[])["message"].to_string();
     assert!(message.contains("config.toml:11 volumes"), "{message}");
+
+    let _runner = Runner::start("", &docker(&[], ""));
+    let unseen = doctor(&["--offline", "--deadline", "0.5"], &[]);
+    unseen.keep("runner-no-time");
+    assert_eq!(unseen.code, 3, "what could not be seen is not coherent: {}", unseen.errors);
 }
