@@ -35,7 +35,8 @@ pub(super) async fn tell(contexts: &mut Vec<Context>, deadline: Instant, wishes:
             context.asked = Some(asked);
         }
     }
-    let declared = declared(contexts.first(), &entries)?;
+    let runs_here = contexts.iter().any(|context| context.header.service.as_deref() == Some("dockerd"));
+    let declared = declared(contexts.first(), &entries, runs_here)?;
     contexts.extend(declared);
     Ok(())
 }
@@ -105,13 +106,13 @@ fn places(entry: &RunnerEntry) -> Vec<String> {
 }
 
 /// One context per entry, looked at from the host's own root: there the engine finds what it mounts.
-fn declared(host: Option<&Context>, entries: &[RunnerEntry]) -> Result<Vec<Context>, Failure> {
+fn declared(host: Option<&Context>, entries: &[RunnerEntry], runs_here: bool) -> Result<Vec<Context>, Failure> {
     let Some(host) = host.filter(|context| context.header.kind == ContextKind::Host) else { return Ok(Vec::new()) };
     let mut seen = BTreeSet::new();
     let of_docker = entries.iter().filter(|entry| entry.executor.present().is_some_and(|name| name == EXECUTOR));
     let context = |entry: &RunnerEntry| {
         let wishes = RunnerWishes {
-            elsewhere: elsewhere(entry),
+            elsewhere: elsewhere(entry, runs_here),
             declared: Some(Box::new(entry.clone())),
             ..RunnerWishes::default()
         };
@@ -137,14 +138,15 @@ fn declared(host: Option<&Context>, entries: &[RunnerEntry]) -> Result<Vec<Conte
     of_docker.filter(|entry| seen.insert(entry.short.clone())).map(context).collect()
 }
 
-/// Why the machine of the engine is not the one that we look at.
-fn elsewhere(entry: &RunnerEntry) -> Option<String> {
+/// Why the machine of the engine is not the one that we look at. `runs_here` says that an engine runs in our own namespaces.
+fn elsewhere(entry: &RunnerEntry, runs_here: bool) -> Option<String> {
     let engine = match &entry.engine {
         Fact::Present(engine) if engine.starts_with("unix://") => None,
         Fact::Present(engine) => Some(format!("its engine is at {engine}, and mounts directories of that machine")),
         Fact::Absent => None,
         Fact::Unobserved(reason) => Some(format!("which engine it asks could not be seen: {reason}")),
     };
-    let inside = ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| std::path::Path::new(mark).exists());
-    engine.or_else(|| inside.then(|| "parallax itself stands in a container, and its engine does not".to_owned()))
+    let marks = ["/.dockerenv", "/run/.containerenv"];
+    let inside = || !runs_here && marks.iter().any(|mark| std::path::Path::new(mark).exists());
+    engine.or_else(|| inside().then(|| "parallax itself stands in a container, and its engine does not".to_owned()))
 }
