@@ -309,7 +309,11 @@ fn a_job_never_takes_another_containers_view() {
     desk.write("container.snapshot.json", &container.to_string());
     let run = parallax(&["check", "--offline", "--format", "json", "--views", &desk.here()]);
     let report = json(&run);
-    assert!(report["notes"].to_string().contains("only host, users and services"), "{}", report["notes"]);
+    assert!(
+        report["notes"].to_string().contains("only host, users, services and what is declared"),
+        "{}",
+        report["notes"]
+    );
     assert!(!report["contexts"].to_string().contains("parallax-world-job"));
 }
 

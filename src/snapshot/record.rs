@@ -95,7 +95,7 @@ pub struct Header {
     pub kind: ContextKind,
     /// The name that findings use; stable from run to run.
     pub name: String,
-    /// The known service, by its name in `services.toml`.
+    /// The known service, by its name in `services.toml`; a container that a runner takes jobs in is `gitlab-runner` too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// The user's name, for users.

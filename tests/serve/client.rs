@@ -256,8 +256,8 @@ pub fn what_the_project_waives_is_shown_as_waived_by_the_project() {
 pub fn a_view_that_is_required_here_and_was_not_seen_there_is_missing() {
     let job = Job::new();
     job.host(vec![ok(&findings("healthy-host")), ok(&findings("healthy-host"))]);
-    let missing = job.check(&["--allow-unknown", "--require", "service:gitlab-runner"]);
-    assert_eq!((missing.code, missing.list("missing")), (Some(3), vec!["service:gitlab-runner".to_owned()]));
+    let missing = job.check(&["--allow-unknown", "--require", "service:frobnicator"]);
+    assert_eq!((missing.code, missing.list("missing")), (Some(3), vec!["service:frobnicator".to_owned()]));
     let seen = job.check(&["--allow-unknown", "--require", "service:nix-daemon"]);
     assert_eq!((seen.code, seen.list("missing")), (Some(0), Vec::new()));
 }

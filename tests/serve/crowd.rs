@@ -11,7 +11,7 @@ use super::server::Server;
 
 const MANY: usize = 10_000;
 /// The longest that an honest one may wait, on a machine that does other things too.
-const WAIT: Duration = Duration::from_secs(5);
+const WAIT: Duration = Duration::from_secs(10);
 /// What a server may take of memory meanwhile, in KiB.
 const MEMORY: u64 = 200 << 10;
 

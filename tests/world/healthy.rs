@@ -1,9 +1,11 @@
 //! A healthy host: Nix, Docker, and containers of every shape. Nothing may be found, and nothing may be unknown.
 
+use crate::cache::Cache;
 use crate::doctor::doctor;
-use crate::engine::{Container, docker};
+use crate::engine::{Container, docker, gateway};
 use crate::image::{BUSYBOX, NIX, SCRATCH};
 use crate::nix::NixDaemon;
+use crate::runner::{self, Runner};
 
 const SLEEP: &[&str] = &["sleep", "900"];
 
@@ -14,9 +16,14 @@ pub fn a_healthy_host_is_silent() {
     let run = |name: &str, options: &[&str], image: &str, command: &[&str]| {
         Container::run(&format!("parallax-world-{name}"), options, image, command)
     };
-    let labels = ["--label", "com.gitlab.gitlab-runner.managed=true", "--label", "com.gitlab.gitlab-runner.type=build"];
-    let job: Vec<&str> =
-        labels.iter().copied().chain(["-v", &socket, "-v", &store, "-e", "NIX_REMOTE=daemon"]).collect();
+    let cache = Cache::serve();
+    let runner = Runner::start(
+        &format!("url = \"http://{0}:{1}\"\nenvironment = [\"NIX_REMOTE=daemon\"]", gateway(), cache.port),
+        &runner::docker(&[socket.clone(), store.clone(), "/cache".into()], ""),
+    );
+    let labels = runner::labels("build");
+    let labels = labels.iter().map(String::as_str);
+    let job: Vec<&str> = labels.chain(["-v", &socket, "-v", &store, "-e", "NIX_REMOTE=daemon"]).collect();
     let _ = docker(&["volume", "create", "parallax-world-data"]);
     let containers = vec![
         run("job", &job, NIX, SLEEP),
@@ -46,6 +53,6 @@ pub fn a_healthy_host_is_silent() {
     let comparisons = report.json["summary"]["comparisons"].as_u64().expect("a count");
     assert!(comparisons >= 100, "{comparisons} comparisons");
     assert_eq!(report.code, 0, "{}", report.errors);
-    drop((containers, rootless));
+    drop((containers, rootless, runner));
     let _ = docker(&["volume", "rm", "parallax-world-data"]);
 }

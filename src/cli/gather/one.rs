@@ -6,6 +6,7 @@ use super::{DEADLINE, fresh_key, in_runtime, look_from, not_entered, scope};
 use crate::cli::arguments::Looking;
 use crate::cli::configuration::Configuration;
 use crate::cli::exit::Failure;
+use crate::cli::runners;
 use crate::context::{Context, EnvironmentSource, IdentitySource, RunnerPart, discover};
 use crate::formats::status;
 use crate::snapshot::{ContextKind, Entry, Header, ObjectId, Snapshot};
@@ -51,7 +52,9 @@ async fn named(
     if kind == ContextKind::User {
         scope.users.push(name.to_owned());
     }
-    let found = discover(&scope).await;
+    let mut found = discover(&scope).await;
+    // One context shows what all of them together show of it.
+    runners::tell(&mut found.contexts, Instant::now() + DEADLINE, &configuration.wishes(false)).await?;
     let id = format!("{}:{name}", kind.word());
     let is = |header: &Header| {
         header.id == id

@@ -266,6 +266,7 @@ fn set_context(
     (header.process, header.host_root) = (of_process.process, of_process.host_root);
     if runner.is_some() {
         header.chain.push("a GitLab Runner that takes jobs runs in it".to_owned());
+        header.service = Some("gitlab-runner".to_owned());
     }
     let mut found = here.context(header, process);
     if let (Ok(context), Some(_)) = (&mut found, runner) {
