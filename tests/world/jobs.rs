@@ -11,12 +11,13 @@ use crate::engine::Background;
 use crate::gitlab::coordinator::{Artifact, Ended};
 use crate::gitlab::runner::{Configured, Runner};
 use crate::gitlab::template::Template;
+use crate::image::CURL;
 use crate::worlds::{self, State, World};
 
 /// `parallax serve` beside one side of a world, as a unit on the host would run it.
 pub struct Served {
     pub directory: tempfile::TempDir,
-    _process: Background,
+    process: Background,
 }
 
 impl Served {
@@ -35,7 +36,7 @@ impl Served {
             assert!(begun.elapsed() < Duration::from_secs(10), "parallax serve: no socket");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { directory, _process: process }
+        Self { directory, process }
     }
 }
 
@@ -107,12 +108,15 @@ fn keep(name: &str, ended: &Ended) {
 fn run(runner: &Runner, template: &Template, world: &World, state: State) -> Ended {
     static NUMBER: AtomicU64 = AtomicU64::new(1000);
     let side = world.side(state);
-    let served = Served::start(&side.arguments, &side.variables);
+    let mut served = Served::start(&side.arguments, &side.variables);
     let mut volumes = side.volumes.clone();
     volumes.push(format!("{}:/run/parallax:ro", served.directory.path().display()));
     let environment = side.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let configured = Configured { volumes, environment, user: side.user };
-    let ended = runner.run(&configured, template.job(NUMBER.fetch_add(1, Ordering::Relaxed), world.job_image()));
+    let mut ended = runner.run(&configured, template.job(NUMBER.fetch_add(1, Ordering::Relaxed), world.job_image()));
+    // What the server said, and whether it still is, belong to what a failed test is looked into with.
+    let said = std::fs::read_to_string(served.directory.path().join("log")).expect("its log");
+    ended.log += &format!("\nparallax serve ({:?}): {said}", served.process.0.try_wait());
     keep(&format!("{}-{}", world.name, if state == State::Broken { "broken" } else { "repaired" }), &ended);
     ended
 }
@@ -142,6 +146,14 @@ fn assert_twins(runner: &Runner, template: &Template, world: &World) {
     assert_eq!((repaired.state.as_str(), repaired.exit_code), ("success", None), "{}: {:#?}", world.name, bad);
 }
 
+/// Without a server the job ends as undetermined, and there is a report all the same.
+fn assert_says_so_where_nobody_serves(runner: &Runner, template: &Template) {
+    let ended = runner.run(&Configured::default(), template.job(999, CURL));
+    assert_eq!((ended.state.as_str(), ended.exit_code), ("failed", Some(3)), "{}", ended.log);
+    let outcomes: Vec<String> = junit(&ended).into_iter().map(|case| case.outcome).collect();
+    assert_eq!(outcomes, ["error"]);
+}
+
 pub fn the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired() {
     let runner = Runner::start();
     let curl = Template::read("parallax.gitlab-ci.yml", "parallax");
@@ -153,6 +165,7 @@ pub fn the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_r
             wrong.push(world.name);
         }
     };
+    assert_says_so_where_nobody_serves(&runner, &curl);
     worlds::OF_CURL.into_iter().for_each(|world| twins(&curl, world()));
     // One by both ways, and one whose image has nothing but a shell.
     twins(&binary, worlds::one_writer());

@@ -134,6 +134,30 @@ const WORLDS: &[World] = &[
     ("the_nixos_module_says_the_same_as_the_units", nixos::the_nixos_module_says_the_same_as_the_units),
     ("the_runners_for_nixos_are_those_of_the_toml_files", nixos::the_runners_for_nixos_are_those_of_the_toml_files),
     ("the_flake_offers_the_package_and_the_module", nixos::the_flake_offers_the_package_and_the_module),
+    (
+        "a_runner_that_mounts_the_whole_of_nix_is_found_before_any_job_runs",
+        runner::a_runner_that_mounts_the_whole_of_nix_is_found_before_any_job_runs,
+    ),
+    (
+        "a_runner_whose_jobs_are_to_make_a_sandbox_without_the_right_to",
+        runner::a_runner_whose_jobs_are_to_make_a_sandbox_without_the_right_to,
+    ),
+    (
+        "a_cache_on_loopback_is_found_from_the_file_and_from_the_helper_and_never_brings_its_keys_there",
+        runner::a_cache_on_loopback_is_found_from_the_file_and_from_the_helper_and_never_brings_its_keys_there,
+    ),
+    (
+        "a_job_that_runs_with_other_mounts_and_rights_than_its_runner_declares",
+        runner::a_job_that_runs_with_other_mounts_and_rights_than_its_runner_declares,
+    ),
+    (
+        "a_runner_that_was_registered_where_no_runner_reads_it",
+        runner::a_runner_that_was_registered_where_no_runner_reads_it,
+    ),
+    (
+        "a_configuration_that_the_runner_cannot_use_is_named_with_its_line",
+        runner::a_configuration_that_the_runner_cannot_use_is_named_with_its_line,
+    ),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (
         "an_engine_that_accepts_and_never_answers_costs_seconds_and_a_note",

@@ -6,6 +6,7 @@ use super::{DEADLINE, fresh_key, in_runtime, look_from, not_entered, scope};
 use crate::cli::arguments::Looking;
 use crate::cli::configuration::Configuration;
 use crate::cli::exit::Failure;
+use crate::cli::runners;
 use crate::context::{Context, EnvironmentSource, IdentitySource, RunnerPart, discover};
 use crate::formats::status;
 use crate::snapshot::{ContextKind, Entry, Header, ObjectId, Snapshot};
@@ -53,7 +54,7 @@ async fn named(
     }
     let mut found = discover(&scope).await;
     // One context shows what all of them together show of it.
-    crate::cli::runners::tell(&mut found.contexts, Instant::now() + DEADLINE, &configuration.wishes(false)).await?;
+    runners::tell(&mut found.contexts, Instant::now() + DEADLINE, &configuration.wishes(false)).await?;
     let id = format!("{}:{name}", kind.word());
     let is = |header: &Header| {
         header.id == id
