@@ -76,14 +76,6 @@ const WORLDS: &[World] = &[
         rights::a_file_of_another_uid_is_unobserved_for_user_1000_of_a_container,
     ),
     (
-        "the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired",
-        jobs::the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired,
-    ),
-    (
-        "the_runner_configurations_of_the_templates_are_coherent_and_each_by_its_own_line",
-        configurations::the_runner_configurations_of_the_templates_are_coherent_and_each_by_its_own_line,
-    ),
-    (
         "the_units_of_the_templates_serve_and_publish_under_a_real_systemd",
         units::the_units_of_the_templates_serve_and_publish_under_a_real_systemd,
     ),
@@ -204,6 +196,18 @@ const WORLDS: &[World] = &[
     ("what_is_recorded_shows_every_fact_seen_and_unseen", fixtures::what_is_recorded_shows_every_fact_seen_and_unseen),
 ];
 
+/// Those that a real GitLab Runner runs the jobs of.
+const WORLDS_OF_A_RUNNER: &[World] = &[
+    (
+        "the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired",
+        jobs::the_job_of_the_template_fails_with_what_is_wrong_and_passes_where_it_is_repaired,
+    ),
+    (
+        "the_runner_configurations_of_the_templates_are_coherent_and_each_by_its_own_line",
+        configurations::the_runner_configurations_of_the_templates_are_coherent_and_each_by_its_own_line,
+    ),
+];
+
 /// The worlds of two runs on one machine would meddle with each other: the second one waits.
 fn alone() -> std::fs::File {
     let file = std::fs::File::create("/var/tmp/parallax-world.lock").expect("a lock file");
@@ -221,8 +225,13 @@ fn main() {
     let _lock = (!listing).then(alone);
     let missing = if listing { None } else { engine::available().and_then(|()| nix::available()).err() };
     let in_ci = std::env::var_os("CI").is_some();
-    let trials = WORLDS.iter().map(|(name, world)| trial(name, *world, missing.as_deref(), in_ci)).collect();
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    let no_runner = missing.clone().or_else(|| gitlab::runner::available().err());
+    let trials = |worlds: &[World], missing: Option<&String>| -> Vec<Trial> {
+        worlds.iter().map(|(name, world)| trial(name, *world, missing.map(String::as_str), in_ci)).collect()
+    };
+    let mut all = trials(WORLDS, missing.as_ref());
+    all.extend(trials(WORLDS_OF_A_RUNNER, no_runner.as_ref()));
+    let conclusion = libtest_mimic::run(&arguments, all);
     if !listing && missing.is_none() {
         engine::remove_images();
     }

@@ -34,6 +34,17 @@ pub struct Runner {
     process: Background,
 }
 
+/// Whether there is a runner, or what one can be built with; it is built when the first world needs it.
+pub fn available() -> Result<(), String> {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/runner/gitlab-runner").exists();
+    let go = || Command::new("go").arg("version").output().is_ok_and(|said| said.status.success());
+    if built || go() || Path::new("/usr/local/go/bin/go").exists() {
+        Ok(())
+    } else {
+        Err("there is neither a GitLab Runner in .cache/runner nor Go to build one".into())
+    }
+}
+
 /// The two programs, built when they are missing or behind.
 fn programs() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
