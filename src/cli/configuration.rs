@@ -214,6 +214,7 @@ impl Configuration {
             accounts: self.accounts.clone(),
             endpoints: self.endpoints.clone(),
             offline,
+            reach: offline.then(|| "--offline".to_owned()),
             ..Wishes::default()
         }
     }

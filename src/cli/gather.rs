@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::arguments::Looking;
 use super::configuration::Configuration;
 use super::exit::Failure;
-use super::handshake;
 use super::progress::Progress;
+use super::{handshake, round_two};
 use crate::context::enter::{Entrance, EnvironmentSource as Handed, Looked, Request, Resume};
 use crate::context::{Context, Discovered, EnvironmentSource, IdentitySource, Invoker, Refused, Scope, discover};
 use crate::formats::status;
@@ -214,6 +214,7 @@ async fn look_from(contexts: Vec<Context>, deadline: Instant, wishes: &Wishes) -
     let entrance = Arc::new(Entrance::new(at_once));
     let later = Wishes {
         skip_handshake: Some("asking only where Nix is used and its socket is there".into()),
+        reach: Some(wishes.reach.clone().unwrap_or_else(|| round_two::LATER.into())),
         ..wishes.clone()
     };
     let turns = contexts.iter().map(|context| Ok((request(context, &key, &later, locks)?, Resume::default())));
@@ -227,13 +228,23 @@ async fn look_from(contexts: Vec<Context>, deadline: Instant, wishes: &Wishes) -
     let mut turns = Vec::new();
     for group in &groups {
         if let (Some(context), Some(look)) = (contexts.get(group.asks), looks.get(group.asks)) {
-            turns.push((request(context, &key, wishes, locks)?, handshake::what_is_known(look)?));
+            let alone = Wishes { reach: later.reach.clone(), ..wishes.clone() };
+            turns.push((request(context, &key, &alone, locks)?, handshake::what_is_known(look)?));
         }
     }
     let asking: Vec<String> =
         groups.iter().filter_map(|group| names.get(group.asks)).map(|name| format!("the daemon, as {name}")).collect();
     let answers = in_parallel(&entrance, turns, &asking, deadline).await?;
     handshake::distribute(&groups, answers, &mut looks);
+    let asking = round_two::asking(&looks, wishes);
+    let mut turns = Vec::new();
+    for (context, look) in asking.iter().filter_map(|index| Some((contexts.get(*index)?, looks.get(*index)?))) {
+        turns.push((request(context, &key, wishes, locks)?, round_two::what_is_known(look)?));
+    }
+    let names: Vec<String> =
+        asking.iter().filter_map(|index| names.get(*index)).map(|name| format!("endpoints, as {name}")).collect();
+    let answers = in_parallel(&entrance, turns, &names, deadline).await?;
+    round_two::put(&asking, answers, wishes, &mut looks);
     let snapshots = contexts.into_iter().zip(looks).map(|(context, look)| snapshot(context.header, look, taken_ms));
     Ok(snapshots.collect())
 }

@@ -22,6 +22,7 @@ mod output;
 mod pages;
 mod probe;
 mod progress;
+mod round_two;
 mod schema;
 mod views;
 

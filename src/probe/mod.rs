@@ -9,6 +9,7 @@ pub mod environment;
 pub mod identity;
 pub mod network;
 pub mod nix;
+pub mod reach;
 pub mod store;
 pub mod tools;
 
@@ -55,6 +56,8 @@ pub struct Wishes {
     pub skip_handshake: Option<String>,
     /// Leave out what asks name servers.
     pub offline: bool,
+    /// Who left out the second round of looking; none where the endpoints are asked.
+    pub reach: Option<String>,
 }
 
 /// One `[[account]]` of `parallax.toml`: all keys for this endpoint are meant to be the same account.

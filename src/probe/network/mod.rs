@@ -21,6 +21,8 @@ use crate::snapshot::{Fact, ObjectId, Reason, facts};
 use crate::sys::process::NamespaceNumber;
 use listeners::Sockets;
 
+pub use endpoints::{addresses, is_nix};
+
 /// Variables that name an endpoint of which only scheme, host and port are kept.
 const ENDPOINT_VARIABLES: [&str; 6] =
     ["DOCKER_HOST", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "CI_SERVER_URL", "CI_API_V4_URL", "CI_REGISTRY"];
@@ -80,7 +82,7 @@ fn namespace(target: &Target<'_>) -> Fact<ObjectId> {
 }
 
 /// Whether this process stands in the target's network namespace; where it does not, whatever a socket says is about another machine.
-fn joined(target: &Target<'_>) -> Fact<()> {
+pub fn joined(target: &Target<'_>) -> Fact<()> {
     let theirs = target.process.namespaces.iter().find(|(name, _)| *name == "net");
     let Some((_, Ok(theirs))) = theirs else {
         return namespace(target).map(|_| ());

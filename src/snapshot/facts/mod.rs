@@ -8,6 +8,7 @@ mod credentials;
 mod identity;
 mod network;
 mod nix;
+mod reach;
 mod store;
 mod tools;
 
@@ -15,6 +16,7 @@ pub use credentials::{AwsChain, CredentialFile, Credentials, NetrcEntry, Registr
 pub use identity::{Capabilities, Home, HostIdentity, IdRange, Identity, Namespaces, Passwd, Process};
 pub use network::{Endpoint, Listener, Loopback, NameServer, Network, ProxyVariable, ResolvedName};
 pub use nix::{ConfFile, ConfProblem, Nix, Request, Setting, Trust};
+pub use reach::{Certificate, Reach, Reached, Service};
 pub use store::{Chosen, Client, Daemon, Database, LockHolder, Mount, Place, Store};
 pub use tools::{PathEntry, Tool, Tools};
 
@@ -37,4 +39,6 @@ pub struct Facts {
     pub credentials: Credentials,
     /// The effective Nix settings and where each comes from.
     pub nix: Nix,
+    /// What answers under the endpoints' names.
+    pub reach: Reach,
 }

@@ -1,0 +1,50 @@
+//! The second round: each context is asked about the endpoints that its own configuration names, after all contexts were looked at.
+//!
+//! Only contexts that name an endpoint get a further child; it knows every other family already and looks at `reach` alone. No context is asked about
+//! an endpoint that another one names: an address that a container writes into its own configuration is tried from that container and nowhere else.
+
+use super::exit::Failure;
+use super::handshake;
+use crate::context::enter::{Looked, Resume};
+use crate::probe::Wishes;
+use crate::snapshot::facts::Reach;
+use crate::snapshot::{Fact, List, Reason};
+
+/// Who leaves the endpoints out of the first round.
+pub(super) const LATER: &str = "the first round of looking";
+
+/// The contexts that have something to ask, by their indices.
+pub(super) fn asking(looks: &[Looked], wishes: &Wishes) -> Vec<usize> {
+    if wishes.reach.is_some() {
+        return Vec::new();
+    }
+    let asks = |look: &Looked| look.refused.is_none() && !look.endpoints.is_empty();
+    looks.iter().enumerate().filter(|(_, look)| asks(look)).map(|(index, _)| index).collect()
+}
+
+/// What the child of the second round need not look at.
+pub(super) fn what_is_known(look: &Looked) -> Result<Resume, Failure> {
+    handshake::all_but("reach", look)
+}
+
+/// Puts what was answered where it belongs. A context that names nothing has nothing to reach; where that is not certain, its list stays open.
+pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks: &mut [Looked]) {
+    if wishes.reach.is_none() {
+        for look in looks.iter_mut().filter(|look| look.refused.is_none() && look.endpoints.is_empty()) {
+            look.facts.reach = nothing_named(look);
+        }
+    }
+    for (index, answer) in asking.iter().zip(answers) {
+        if let Some(look) = looks.get_mut(*index) {
+            look.facts.reach = answer.facts.reach;
+            look.unfinished.extend(answer.unfinished);
+        }
+    }
+}
+
+fn nothing_named(look: &Looked) -> Reach {
+    let endpoints = &look.facts.network.endpoints;
+    let more: Option<Reason> =
+        endpoints.reason().cloned().or_else(|| endpoints.present().and_then(|list| list.more.clone()));
+    Reach { endpoints: Fact::Present(List { items: Vec::new(), more }) }
+}

@@ -1,0 +1,145 @@
+//! The bundle of root certificates that a client here would take: which file, by whose order, and what stands in it.
+//!
+//! Nix: `NIX_SSL_CERT_FILE`, `SSL_CERT_FILE`, the setting `ssl-cert-file`, then its two known places (`src/libstore/globals.cc`, getDefaultSSLCertFile). curl:
+//! `CURL_CA_BUNDLE`, `SSL_CERT_FILE`; the SDKs of AWS: `AWS_CA_BUNDLE`; Go: `SSL_CERT_FILE`; then the places of the distributions
+//! (Go's `crypto/x509/root_linux.go` has the list). Reads beneath the target's root only.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, TrustAnchor};
+
+use super::plan::Client;
+use crate::probe::{Target, fact};
+use crate::snapshot::facts::Nix;
+use crate::snapshot::{Fact, Reason};
+
+/// The most bytes of a bundle; those of the distributions have about 220 KiB.
+const CAP: usize = 8 << 20;
+/// Where Nix looks when nothing names a bundle.
+const NIX_PLACES: [&str; 2] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/nix/var/nix/profiles/default/etc/ssl/certs/ca-bundle.crt"];
+/// Where the distributions keep theirs.
+const PLACES: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The roots of one client.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    /// The file; absent when there is none.
+    pub path: Fact<String>,
+    /// A variable, a setting, or `default`.
+    pub named_by: Fact<String>,
+    /// What stands in it; without a file none.
+    pub anchors: Fact<Vec<TrustAnchor<'static>>>,
+}
+
+/// The bundles of one context, each read once.
+pub struct Bundles<'t> {
+    target: &'t Target<'t>,
+    /// The setting `ssl-cert-file`.
+    setting: Fact<String>,
+    known: BTreeMap<Client, Arc<Roots>>,
+}
+
+impl<'t> Bundles<'t> {
+    pub fn new(target: &'t Target<'t>, nix: &Nix) -> Self {
+        let given = nix.settings.as_ref().and_then(|list| {
+            let setting = list.items.iter().find(|setting| setting.name == "ssl-cert-file");
+            match (setting, &list.more) {
+                (Some(setting), _) => setting.value.clone(),
+                (None, Some(reason)) => Fact::Unobserved(reason.clone()),
+                (None, None) => Fact::Absent,
+            }
+        });
+        Self { target, setting: given, known: BTreeMap::new() }
+    }
+
+    /// The roots that this client takes.
+    pub fn of(&mut self, client: Client) -> Arc<Roots> {
+        if let Some(known) = self.known.get(&client) {
+            return Arc::clone(known);
+        }
+        let roots = Arc::new(self.look(client));
+        self.known.insert(client, Arc::clone(&roots));
+        roots
+    }
+
+    fn look(&self, client: Client) -> Roots {
+        match self.named(client) {
+            Fact::Present((path, named_by)) => self.read(path, named_by),
+            Fact::Absent => {
+                let places: &[&str] = if client == Client::Nix { &NIX_PLACES } else { &PLACES };
+                self.first_of(places)
+            }
+            Fact::Unobserved(reason) => unobserved(reason),
+        }
+    }
+
+    /// What a variable or a setting names.
+    fn named(&self, client: Client) -> Fact<(String, String)> {
+        let variables: &[&str] = match client {
+            Client::Nix => &["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"],
+            Client::Aws => &["AWS_CA_BUNDLE", "SSL_CERT_FILE"],
+            Client::Go => &["SSL_CERT_FILE"],
+            Client::Curl => &["CURL_CA_BUNDLE", "SSL_CERT_FILE"],
+        };
+        if let Some(reason) = self.target.unread(variables) {
+            return Fact::Unobserved(reason);
+        }
+        if client == Client::Nix {
+            match &self.setting {
+                Fact::Present(path) => return Fact::Present((path.clone(), "nix setting ssl-cert-file".into())),
+                Fact::Absent => {}
+                Fact::Unobserved(reason) => return Fact::Unobserved(reason.clone()),
+            }
+        }
+        let set = variables.iter().find_map(|name| Some((self.target.variable(name).present()?.to_string(), name)));
+        match set.filter(|(path, _)| !path.is_empty() || client == Client::Nix) {
+            Some((path, name)) => Fact::Present((path, (*name).to_owned())),
+            None => Fact::Absent,
+        }
+    }
+
+    fn first_of(&self, places: &[&str]) -> Roots {
+        for place in places {
+            match fact(self.target.root.look(place)) {
+                Fact::Present(_) => return self.read((*place).to_owned(), "default".to_owned()),
+                Fact::Absent => {}
+                Fact::Unobserved(reason) => return unobserved(reason),
+            }
+        }
+        Roots { path: Fact::Absent, named_by: Fact::Absent, anchors: Fact::Present(Vec::new()) }
+    }
+
+    fn read(&self, path: String, named_by: String) -> Roots {
+        let anchors = fact(self.target.root.read(&path, CAP)).map(|text| anchors(&text));
+        let anchors = match anchors {
+            Fact::Absent => Fact::Present(Vec::new()),
+            other => other,
+        };
+        Roots { path: Fact::Present(path), named_by: Fact::Present(named_by), anchors }
+    }
+}
+
+fn unobserved(reason: Reason) -> Roots {
+    let reason = || Fact::Unobserved(reason.clone());
+    Roots {
+        path: reason(),
+        named_by: reason(),
+        anchors: Fact::Unobserved(reason().reason().cloned().unwrap_or(Reason::NotRecorded)),
+    }
+}
+
+/// The certificates of a PEM file. What does not parse is passed over, as OpenSSL does.
+fn anchors(text: &[u8]) -> Vec<TrustAnchor<'static>> {
+    let certificates = CertificateDer::pem_slice_iter(text).filter_map(Result::ok);
+    certificates.filter_map(|der| webpki::anchor_from_trusted_cert(&der).ok().map(|anchor| anchor.to_owned())).collect()
+}
