@@ -7,7 +7,7 @@ use super::exit::Failure;
 use super::handshake;
 use crate::context::enter::{Looked, Resume};
 use crate::probe::Wishes;
-use crate::snapshot::facts::Reach;
+use crate::snapshot::facts::Reached;
 use crate::snapshot::{Fact, List, Reason};
 
 /// Who leaves the endpoints out of the first round.
@@ -31,20 +31,20 @@ pub(super) fn what_is_known(look: &Looked) -> Result<Resume, Failure> {
 pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks: &mut [Looked]) {
     if wishes.reach.is_none() {
         for look in looks.iter_mut().filter(|look| look.refused.is_none() && look.endpoints.is_empty()) {
-            look.facts.reach = nothing_named(look);
+            look.facts.reach.endpoints = nothing_named(look);
         }
     }
     for (index, answer) in asking.iter().zip(answers) {
         if let Some(look) = looks.get_mut(*index) {
-            look.facts.reach = answer.facts.reach;
+            look.facts.reach.endpoints = answer.facts.reach.endpoints;
             look.unfinished.extend(answer.unfinished);
         }
     }
 }
 
-fn nothing_named(look: &Looked) -> Reach {
+fn nothing_named(look: &Looked) -> Fact<List<Reached>> {
     let endpoints = &look.facts.network.endpoints;
     let more: Option<Reason> =
         endpoints.reason().cloned().or_else(|| endpoints.present().and_then(|list| list.more.clone()));
-    Reach { endpoints: Fact::Present(List { items: Vec::new(), more }) }
+    Fact::Present(List { items: Vec::new(), more })
 }

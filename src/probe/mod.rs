@@ -52,6 +52,8 @@ pub struct Wishes {
     pub accounts: Vec<Account>,
     /// Endpoints that the project itself names: name and URL.
     pub endpoints: Vec<(String, String)>,
+    /// The files that services take their certificates from: name of the endpoint and path. For the host's context alone.
+    pub certificates: Vec<(String, String)>,
     /// Leave out the Nix handshake: another child does it for the same socket and identity.
     pub skip_handshake: Option<String>,
     /// Leave out what asks name servers.

@@ -32,17 +32,18 @@ const TOTAL_LIMIT: Duration = Duration::from_millis(7000);
 
 /// Asks the endpoints that the configuration of this context names. `facts` are what the families before this one saw.
 pub fn observe(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) -> Reach {
+    let bundles = bundle::named(target, &facts.nix);
     let refusal = match (&target.wishes.reach, crate::probe::network::joined(target)) {
         (Some(by), _) => Some(Reason::Disabled { by: by.clone() }),
         (None, Fact::Unobserved(reason)) => Some(reason),
         (None, _) => target.incomplete.first().map(|missing| Reason::IdentityIncomplete { missing: missing.clone() }),
     };
     if let Some(reason) = refusal {
-        return Reach { endpoints: Fact::Unobserved(reason) };
+        return Reach { endpoints: Fact::Unobserved(reason), bundles };
     }
     let plan = plan::questions(target, named, facts);
     let more = plan.more.or_else(|| facts.network.endpoints.present().and_then(|list| list.more.clone()));
-    Reach { endpoints: Fact::Present(List { items: ask_all(plan.questions), more }) }
+    Reach { endpoints: Fact::Present(List { items: ask_all(plan.questions), more }), bundles }
 }
 
 /// Asks all of them at once. Every question has an answer in the result, in order.
@@ -80,3 +81,6 @@ fn collected(questions: Vec<Question>, mut answers: BTreeMap<usize, Reached>) ->
     let answer = |(index, question): (usize, Question)| answers.remove(&index).unwrap_or_else(|| late(&question));
     questions.into_iter().enumerate().map(answer).collect()
 }
+
+#[cfg(test)]
+mod tests;

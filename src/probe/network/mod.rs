@@ -21,7 +21,7 @@ use crate::snapshot::{Fact, ObjectId, Reason, facts};
 use crate::sys::process::NamespaceNumber;
 use listeners::Sockets;
 
-pub use endpoints::{addresses, is_nix};
+pub use endpoints::{Addresses, addresses, is_nix};
 
 /// Variables that name an endpoint of which only scheme, host and port are kept.
 const ENDPOINT_VARIABLES: [&str; 6] =

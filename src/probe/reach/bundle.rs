@@ -10,10 +10,15 @@ use std::sync::Arc;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
+use zeroize::Zeroizing;
+
+use super::certificate::fingerprint;
 use super::plan::Client;
-use crate::probe::{Target, fact};
-use crate::snapshot::facts::Nix;
-use crate::snapshot::{Fact, Reason};
+use crate::probe::{Target, fact, reason};
+use crate::snapshot::facts::{Bundle, Nix};
+use crate::snapshot::{Fact, List, Reason};
+use crate::sys::LookError;
+use crate::sys::root::Kind;
 
 /// The most bytes of a bundle; those of the distributions have about 220 KiB.
 const CAP: usize = 8 << 20;
@@ -29,6 +34,9 @@ const PLACES: [&str; 6] = [
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+
+/// How the setting is called among what names a bundle.
+const SETTING: &str = "nix setting ssl-cert-file";
 
 /// The roots of one client.
 #[derive(Debug, Clone)]
@@ -96,7 +104,7 @@ impl<'t> Bundles<'t> {
         }
         if client == Client::Nix {
             match &self.setting {
-                Fact::Present(path) => return Fact::Present((path.clone(), "nix setting ssl-cert-file".into())),
+                Fact::Present(path) => return Fact::Present((path.clone(), SETTING.into())),
                 Fact::Absent => {}
                 Fact::Unobserved(reason) => return Fact::Unobserved(reason.clone()),
             }
@@ -136,6 +144,71 @@ fn unobserved(reason: Reason) -> Roots {
         named_by: reason(),
         anchors: Fact::Unobserved(reason().reason().cloned().unwrap_or(Reason::NotRecorded)),
     }
+}
+
+/// Variables that name a bundle.
+const VARIABLES: [&str; 6] =
+    ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE", "GIT_SSL_CAINFO", "REQUESTS_CA_BUNDLE"];
+
+/// The bundles that a variable or the setting names, whether there is anything or not. A user without a process has no variables.
+pub fn named(target: &Target<'_>, nix: &Nix) -> Fact<List<Bundle>> {
+    let mut list = List { items: Vec::new(), more: target.unread(&VARIABLES) };
+    for name in VARIABLES {
+        if let Some(path) = target.variable(name).present().filter(|path| !path.is_empty()) {
+            list.items.push(one(target, name, path));
+        }
+    }
+    match Bundles::new(target, nix).setting {
+        Fact::Present(path) if !path.is_empty() => list.items.push(one(target, SETTING, &path)),
+        Fact::Present(_) | Fact::Absent => {}
+        Fact::Unobserved(reason) => list.more = list.more.or(Some(reason)),
+    }
+    Fact::Present(list)
+}
+
+fn one(target: &Target<'_>, named_by: &str, path: &str) -> Bundle {
+    let (named_by, path) = (named_by.to_owned(), path.to_owned());
+    let seen = fact(target.root.look(&path));
+    let exists = match &seen {
+        Fact::Absent => Fact::Present(false),
+        other => other.as_ref().map(|_| true),
+    };
+    if seen.present().is_none_or(|seen| seen.kind == Kind::Directory) {
+        let state = seen.map(|_| ());
+        return Bundle {
+            named_by,
+            path,
+            exists,
+            readable: state.clone().map(|()| true),
+            roots: state.and_then(|()| Fact::Absent),
+        };
+    }
+    let (readable, roots) = match target.root.read(&path, CAP) {
+        Ok(text) => {
+            let count = CertificateDer::pem_slice_iter(&text).filter(Result::is_ok).count();
+            (Fact::Present(true), Fact::Present(u32::try_from(count).unwrap_or(u32::MAX)))
+        }
+        // Not for us is not for this context, as far as its identity could be taken on.
+        Err(LookError::Refused { errno, .. }) if errno == "EACCES" && target.incomplete.is_empty() => {
+            (Fact::Present(false), Fact::Absent)
+        }
+        Err(error) => {
+            let reason = reason(error);
+            (Fact::Unobserved(reason.clone()), Fact::Unobserved(reason))
+        }
+    };
+    Bundle { named_by, path, exists, readable, roots }
+}
+
+/// The digest of the first certificate of a file: the leaf, where it is a server's chain (`nginx`, `ssl_certificate`). A key in the same file is not kept.
+pub fn leaf_in(target: &Target<'_>, path: &str) -> Fact<String> {
+    let text = match target.root.read(path, CAP).map(Zeroizing::new) {
+        Ok(text) => text,
+        Err(error) => return Fact::Unobserved(reason(error)),
+    };
+    let first = CertificateDer::pem_slice_iter(&text).find_map(Result::ok);
+    let none = || Reason::Malformed { path: path.to_owned(), line: None, detail: "holds no certificate".to_owned() };
+    first.map_or_else(|| Fact::Unobserved(none()), |leaf| Fact::Present(fingerprint(&leaf)))
 }
 
 /// The certificates of a PEM file. What does not parse is passed over, as OpenSSL does.

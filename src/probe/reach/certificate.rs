@@ -14,6 +14,7 @@ use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::bundle::Roots;
+use super::plan::Question;
 use crate::snapshot::facts::Certificate;
 use crate::snapshot::{Fact, Reason};
 
@@ -86,20 +87,21 @@ pub async fn handshake(stream: TcpStream, host: &str) -> Result<TlsStream<TcpStr
 }
 
 /// What was shown, and what this context makes of it.
-pub fn observe(stream: &TlsStream<TcpStream>, host: &str, roots: &Roots) -> Certificate {
+pub fn observe(stream: &TlsStream<TcpStream>, question: &Question) -> Certificate {
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    judged(chain, host, roots, now())
+    judged(chain, &question.host, &question.roots, UnixTime::now())
 }
 
-fn now() -> UnixTime {
-    UnixTime::now()
+/// The digest by which a leaf is known.
+pub fn fingerprint(leaf: &CertificateDer<'_>) -> String {
+    hexadecimal(&Sha256::digest(leaf))
 }
 
-fn judged(chain: &[CertificateDer<'_>], host: &str, roots: &Roots, now: UnixTime) -> Certificate {
+pub fn judged(chain: &[CertificateDer<'_>], host: &str, roots: &Roots, now: UnixTime) -> Certificate {
     let mut certificate =
         Certificate { bundle: roots.path.clone(), bundle_named_by: roots.named_by.clone(), ..Certificate::default() };
     let Some((leaf, intermediates)) = chain.split_first() else { return certificate };
-    certificate.leaf = Fact::Present(hexadecimal(&Sha256::digest(leaf)));
+    certificate.leaf = Fact::Present(fingerprint(leaf));
     let Ok((_, parsed)) = X509Certificate::from_der(leaf) else { return certificate };
     let validity = parsed.validity();
     let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
@@ -138,15 +140,23 @@ fn signed_by(
         Ok(entity) => entity,
         Err(error) => return refused(error),
     };
+    // A leaf that stands in the bundle itself needs no other root (OpenSSL, `verify(1)`, "Trust Settings").
+    if webpki::anchor_from_trusted_cert(leaf).is_ok_and(|own| anchors.contains(&own)) {
+        return Fact::Present(true);
+    }
     let algorithms = webpki::ALL_VERIFICATION_ALGS;
     let usage = webpki::KeyUsage::server_auth();
     match entity.verify_for_usage(algorithms, anchors, intermediates, at, usage, None, None) {
         Ok(_) => Fact::Present(true),
         Err(webpki::Error::UnknownIssuer) => Fact::Present(false),
-        // A leaf that is its own root is in a bundle or it is not; webpki takes no such leaf for a server's.
-        Err(webpki::Error::CaUsedAsEndEntity) if anchors.is_empty() => Fact::Present(false),
+        // A leaf that signs itself is in a bundle or it is not; webpki takes no authority for a server.
+        Err(webpki::Error::CaUsedAsEndEntity) if is_own_issuer(leaf) => Fact::Present(false),
         Err(error) => refused(error),
     }
+}
+
+fn is_own_issuer(leaf: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(leaf).is_ok_and(|(_, parsed)| parsed.subject() == parsed.issuer())
 }
 
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {

@@ -4,24 +4,25 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::snapshot::Fact;
 
-/// How long one attempt may take.
-const ATTEMPT: Duration = Duration::from_millis(1500);
-/// The most addresses of one name that are tried.
-const MAX_TRIED: usize = 8;
+/// How long one attempt may take: long enough for one packet to be lost and sent again, which the kernel does after a second (`tcp(7)`).
+const ATTEMPT: Duration = Duration::from_millis(1200);
+/// The most addresses of one family that are tried.
+const MAX_TRIED: usize = 4;
 
 /// What the attempts came to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Attempts {
     /// The first connection that came about.
     pub stream: Option<(TcpStream, IpAddr)>,
     /// By family: the word of the best outcome.
     pub v4: Option<Outcome>,
     pub v6: Option<Outcome>,
-    /// `ADDRESS: ERRNO`, in the order of the attempts.
+    /// `ADDRESS: ERRNO`, those of IPv4 first, in the order of the attempts.
     pub failures: Vec<String>,
 }
 
@@ -59,51 +60,87 @@ impl Attempts {
     }
 }
 
-/// Tries each address; both families are tried even when the first connects, because which one answers is what clients differ in.
+/// Tries both families at once, even when one connects: which one answers is what clients differ in. Within a family the first address is tried
+/// alone and, where it does not answer, the others together, so that a name of many black holes takes no longer than one of two.
 pub async fn connect(addresses: &[IpAddr], port: u16, deadline: Instant) -> Attempts {
-    let mut attempts = Attempts::default();
-    for address in addresses.iter().take(MAX_TRIED) {
-        let known = if address.is_ipv4() { attempts.v4 } else { attempts.v6 };
-        if known == Some(Outcome::Connected) {
-            continue;
-        }
-        let (outcome, stream) = with_retry(SocketAddr::new(*address, port), deadline, &mut attempts.failures).await;
-        if let (Some(stream), None) = (stream, &attempts.stream) {
-            attempts.stream = Some((stream, *address));
-        }
-        let family = if address.is_ipv4() { &mut attempts.v4 } else { &mut attempts.v6 };
-        *family = (*family).max(Some(outcome));
-    }
-    attempts
+    let of = |v4: bool| addresses.iter().copied().filter(move |address| address.is_ipv4() == v4).take(MAX_TRIED);
+    let (v4, v6) =
+        tokio::join!(family(of(true).collect(), port, deadline), family(of(false).collect(), port, deadline));
+    let mut failures = v4.failures;
+    failures.extend(v6.failures);
+    Attempts { stream: v4.stream.or(v6.stream), v4: v4.outcome, v6: v6.outcome, failures }
 }
 
-async fn with_retry(
-    address: SocketAddr,
-    deadline: Instant,
-    failures: &mut Vec<String>,
-) -> (Outcome, Option<TcpStream>) {
-    let mut outcome = Outcome::Silent;
-    // A single packet that was lost must not become a finding.
+/// What the addresses of one family came to.
+#[derive(Default)]
+struct Family {
+    stream: Option<(TcpStream, IpAddr)>,
+    outcome: Option<Outcome>,
+    failures: Vec<String>,
+}
+
+impl Family {
+    fn add(&mut self, address: IpAddr, tried: Tried) {
+        self.outcome = self.outcome.max(Some(tried.outcome));
+        self.failures.extend(tried.failures);
+        if let (Some(stream), None) = (tried.stream, &self.stream) {
+            self.stream = Some((stream, address));
+        }
+    }
+}
+
+async fn family(addresses: Vec<IpAddr>, port: u16, deadline: Instant) -> Family {
+    let mut family = Family::default();
+    let Some((first, others)) = addresses.split_first() else { return family };
+    family.add(*first, with_retry(SocketAddr::new(*first, port), deadline).await);
+    if family.stream.is_some() {
+        return family;
+    }
+    let mut running = JoinSet::new();
+    for (index, address) in others.iter().copied().enumerate() {
+        running.spawn(async move { (index, with_retry(SocketAddr::new(address, port), deadline).await) });
+    }
+    let mut tried: Vec<(usize, Tried)> = running.join_all().await;
+    tried.sort_by_key(|(index, _)| *index);
+    for ((_, tried), address) in tried.into_iter().zip(others) {
+        family.add(*address, tried);
+    }
+    family
+}
+
+/// What one address came to.
+struct Tried {
+    outcome: Outcome,
+    stream: Option<TcpStream>,
+    failures: Vec<String>,
+}
+
+/// A single packet that was lost must not become a finding: where nobody answers, it is tried once more.
+async fn with_retry(address: SocketAddr, deadline: Instant) -> Tried {
+    let mut tried = Tried { outcome: Outcome::Silent, stream: None, failures: Vec::new() };
     for _ in 0..2 {
-        let until = (Instant::now() + ATTEMPT).min(deadline);
-        outcome = match timeout_at(until, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return (Outcome::Connected, Some(stream)),
+        let begun = Instant::now();
+        tried.outcome = match timeout_at((begun + ATTEMPT).min(deadline), TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                tried.stream = Some(stream);
+                Outcome::Connected
+            }
             Ok(Err(error)) => {
                 let errno = rustix::io::Errno::from_io_error(&error);
                 let name = errno.map_or_else(|| error.kind().to_string(), crate::sys::root::errno_name);
-                failures.push(format!("{}: {name}", address.ip()));
+                tried.failures.push(format!("{}: {name}", address.ip()));
                 of_error(errno)
             }
             Err(_) => {
-                failures.push(format!("{}: no answer within {} ms", address.ip(), ATTEMPT.as_millis()));
+                tried.failures.push(format!("{}: no answer within {} ms", address.ip(), begun.elapsed().as_millis()));
                 Outcome::Silent
             }
         };
-        if outcome == Outcome::Refused || outcome == Outcome::Unreachable {
+        if tried.outcome > Outcome::Silent || Instant::now() >= deadline {
             break;
         }
     }
-    (outcome, None)
+    tried
 }
 
 fn of_error(errno: Option<rustix::io::Errno>) -> Outcome {

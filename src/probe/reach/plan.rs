@@ -10,7 +10,7 @@ use super::bundle::{Bundles, Roots};
 use super::proxy::Proxies;
 use crate::formats::endpoint_url::EndpointUrl;
 use crate::probe::Target;
-use crate::probe::network::addresses;
+use crate::probe::network::{Addresses, addresses};
 use crate::snapshot::endpoint::NamedEndpoint;
 use crate::snapshot::facts::Facts;
 use crate::snapshot::{Fact, Reason};
@@ -66,9 +66,12 @@ pub struct Question {
     pub more: Option<Reason>,
     /// Absent when it goes straight.
     pub proxy: Fact<EndpointUrl>,
-    /// Where the proxy itself stands.
+    /// Where the proxy itself stands, and why it may stand elsewhere too.
     pub proxy_addresses: Vec<IpAddr>,
+    pub proxy_more: Option<Reason>,
     pub roots: Arc<Roots>,
+    /// The leaf in the file that the service is said to take its certificate from; absent where nothing says so.
+    pub on_disk: Fact<String>,
 }
 
 impl Question {
@@ -86,7 +89,7 @@ pub struct Plan {
 
 /// Makes questions of the named endpoints, in their order.
 pub fn questions(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) -> Plan {
-    let proxies = Proxies::of(&facts.network.proxies);
+    let proxies = Proxies::of(target, &facts.network.proxies);
     let mut bundles = Bundles::new(target, &facts.nix);
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut plan = Plan { questions: Vec::new(), more: None };
@@ -95,6 +98,9 @@ pub fn questions(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) ->
         let key = if crate::probe::network::is_nix(&endpoint.named_by) { url.with_path() } else { url.origin() };
         if let Some(question) = places.get(&key).and_then(|at| plan.questions.get_mut(*at)) {
             question.named_by.insert(endpoint.named_by.clone());
+            if question.on_disk == Fact::Absent {
+                question.on_disk = on_disk(target, &endpoint.named_by);
+            }
             continue;
         }
         let (Some(host), Some(port)) = (url.host.clone(), url.effective_port()) else { continue };
@@ -103,9 +109,9 @@ pub fn questions(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) ->
             break;
         }
         let client = client(&endpoint.named_by);
-        let found = addresses(&url, &endpoint.named_by, &facts.network.names);
-        let proxy = if endpoint.named_by.starts_with("proxy ") { Fact::Absent } else { proxies.of_url(&url) };
-        let proxy_addresses = proxy.present().map(|proxy| addresses(proxy, &endpoint.named_by, &facts.network.names));
+        let found = askable(&url, &endpoint.named_by, facts);
+        let proxy = if endpoint.named_by.starts_with("proxy ") { Fact::Absent } else { proxies.of_url(&url, client) };
+        let through = proxy.present().map(|proxy| askable(proxy, &endpoint.named_by, facts)).unwrap_or_default();
         places.insert(key.clone(), plan.questions.len());
         plan.questions.push(Question {
             url: key,
@@ -117,11 +123,42 @@ pub fn questions(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) ->
             addresses: found.found,
             more: found.more,
             proxy,
-            proxy_addresses: proxy_addresses.map(|addresses| addresses.found).unwrap_or_default(),
+            proxy_addresses: through.found,
+            proxy_more: through.more,
             roots: bundles.of(client),
+            on_disk: on_disk(target, &endpoint.named_by),
         });
     }
     plan
+}
+
+/// The addresses that are tried. An address of the link, where machines of a cloud find their own credentials, is tried only where the configuration
+/// itself writes it: whoever answers for a name could send us there.
+fn askable(url: &EndpointUrl, named_by: &str, facts: &Facts) -> Addresses {
+    let mut addresses = addresses(url, named_by, &facts.network.names);
+    if url.literal().is_none() && addresses.found.iter().any(|address| is_of_the_link(*address)) {
+        addresses.found.retain(|address| !is_of_the_link(*address));
+        addresses.more = Some(Reason::Disabled { by: "the rule that no name leads to a link-local address".into() });
+    }
+    addresses
+}
+
+/// Link-local (RFC 3927, RFC 4291), and the metadata services that clouds have elsewhere: AWS `fd00:ec2::254`, Google `fd20:ce::254`, Alibaba
+/// `100.100.100.200`, Azure `168.63.129.16`.
+fn is_of_the_link(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_link_local() || matches!(v4.octets(), [100, 100, 100, 200] | [168, 63, 129, 16]),
+        IpAddr::V6(v6) => {
+            v6.is_unicast_link_local() || matches!(v6.segments(), [0xfd00, 0xec2, ..] | [0xfd20, 0xce, ..])
+        }
+    }
+}
+
+/// What `parallax.toml` says of where a service takes its certificate from.
+fn on_disk(target: &Target<'_>, named_by: &str) -> Fact<String> {
+    let name = named_by.strip_prefix("parallax.toml ");
+    let named = target.wishes.certificates.iter().find(|(endpoint, _)| Some(endpoint.as_str()) == name);
+    named.map_or(Fact::Absent, |(_, path)| super::bundle::leaf_in(target, path))
 }
 
 fn client(named_by: &str) -> Client {

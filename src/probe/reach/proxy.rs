@@ -1,14 +1,16 @@
 //! Which proxy a client here would go through, by the variables of its environment, and the tunnel through it.
 //!
-//! Only what curl, Nix (libcurl) and Go's clients agree in: `http_proxy` for http, `https_proxy` for https, `all_proxy` for both, `no_proxy` with exact
-//! hosts, domains and `*` (`curl(1)`, "ENVIRONMENT"; Go's `net/http/httpproxy`). Where they differ (addresses and networks in `no_proxy`), it is unobserved.
+//! Only what curl, Nix (libcurl) and Go's clients agree in: `http_proxy` for http, `https_proxy` for https, `no_proxy` with exact hosts, domains and `*`;
+//! `all_proxy` for both, except in Go (`curl(1)`, "ENVIRONMENT"; Go's `net/http/httpproxy`). Where they differ (addresses and networks in `no_proxy`), it is unobserved.
 
 use std::net::IpAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::plan::Client;
 use crate::formats::endpoint_url::EndpointUrl;
+use crate::probe::Target;
 use crate::snapshot::facts::ProxyVariable;
 use crate::snapshot::{Fact, List, Reason};
 
@@ -16,32 +18,42 @@ use crate::snapshot::{Fact, List, Reason};
 const ANSWER: usize = 8192;
 
 /// The variables of one context.
-pub struct Proxies<'a>(&'a Fact<List<ProxyVariable>>);
+pub struct Proxies<'a> {
+    variables: &'a Fact<List<ProxyVariable>>,
+    /// Whether `http_proxy` stands there in lower case. libcurl takes no other: `HTTP_PROXY` may be a header of a request (`curl(1)`).
+    lower_case: bool,
+}
 
 impl<'a> Proxies<'a> {
-    pub fn of(variables: &'a Fact<List<ProxyVariable>>) -> Self {
-        Self(variables)
+    pub fn of(target: &Target<'_>, variables: &'a Fact<List<ProxyVariable>>) -> Self {
+        let lower_case = target.variable("http_proxy").present().is_some_and(|value| !value.trim().is_empty());
+        Self { variables, lower_case }
     }
 
     fn value(&self, name: &str) -> Option<&'a str> {
-        let list = self.0.present()?;
+        let list = self.variables.present()?;
         list.items.iter().find(|variable| variable.name == name).map(|variable| variable.value.as_str())
     }
 
     /// The proxy for this URL; absent when a client goes straight.
-    pub fn of_url(&self, url: &EndpointUrl) -> Fact<EndpointUrl> {
+    pub fn of_url(&self, url: &EndpointUrl, client: Client) -> Fact<EndpointUrl> {
         let scheme = match url.scheme.as_deref() {
             Some("http") => "http_proxy",
             Some("https") => "https_proxy",
             _ => return Fact::Absent,
         };
-        if let Some(reason) = self.0.reason().filter(|reason| **reason != Reason::NoProcess) {
+        if let Some(reason) = self.variables.reason().filter(|reason| **reason != Reason::NoProcess) {
             return Fact::Unobserved(reason.clone());
         }
-        if let Some(reason) = self.0.present().and_then(|list| list.more.clone()) {
+        if let Some(reason) = self.variables.present().and_then(|list| list.more.clone()) {
             return Fact::Unobserved(reason);
         }
-        let Some(proxy) = self.value(scheme).or_else(|| self.value("all_proxy")) else { return Fact::Absent };
+        let is_curl = matches!(client, Client::Nix | Client::Curl);
+        let own = self.value(scheme).filter(|_| scheme == "https_proxy" || self.lower_case || !is_curl);
+        // Go and the SDKs know no variable for all schemes (Go's `net/http`, ProxyFromEnvironment; Python's `urllib.request` does).
+        let Some(proxy) = own.or_else(|| self.value("all_proxy").filter(|_| client != Client::Go)) else {
+            return Fact::Absent;
+        };
         match self.value("no_proxy").map_or(Fact::Present(false), |exceptions| excepted(exceptions, url)) {
             Fact::Present(true) => Fact::Absent,
             Fact::Present(false) | Fact::Absent => Fact::Present(EndpointUrl::parse(proxy)),

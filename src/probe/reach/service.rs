@@ -44,10 +44,12 @@ pub fn observe(answer: &Answer, expected: Expected, tls: &Certificate) -> Servic
     }
 }
 
-/// A digest of what does not depend on who asks, when, or from where. Of a certificate its names and issuer: machines behind one name have leaves of their own.
+/// A digest of what does not depend on who asks, when, or from where. Of a certificate its names and the issuer's organisation: machines behind one
+/// name have leaves of their own, and an authority signs with several keys at a time.
 fn identity(kind: &str, particular: &str, program: Option<&str>, tls: &Certificate) -> String {
     let names = tls.names.present().map(|names| names.join(",")).unwrap_or_default();
     let issuer = tls.issuer.present().map(String::as_str).unwrap_or_default();
+    let issuer = issuer.split(", ").find(|part| part.starts_with("O=")).unwrap_or(issuer);
     let mut digest = Sha256::new();
     for part in [kind, particular, program.unwrap_or_default(), &names, issuer] {
         digest.update(part.len().to_le_bytes());

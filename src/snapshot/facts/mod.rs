@@ -16,7 +16,7 @@ pub use credentials::{AwsChain, CredentialFile, Credentials, NetrcEntry, Registr
 pub use identity::{Capabilities, Home, HostIdentity, IdRange, Identity, Namespaces, Passwd, Process};
 pub use network::{Endpoint, Listener, Loopback, NameServer, Network, ProxyVariable, ResolvedName};
 pub use nix::{ConfFile, ConfProblem, Nix, Request, Setting, Trust};
-pub use reach::{Certificate, Reach, Reached, Service};
+pub use reach::{Bundle, Certificate, Reach, Reached, Service};
 pub use store::{Chosen, Client, Daemon, Database, LockHolder, Mount, Place, Store};
 pub use tools::{PathEntry, Tool, Tools};
 

@@ -11,6 +11,24 @@ use crate::snapshot::{Fact, List};
 pub struct Reach {
     /// One element per endpoint that was asked, in the order of `network.endpoints`; unobserved where the round of questions was left out.
     pub endpoints: Fact<List<Reached>>,
+    /// The bundles of root certificates that a variable or a setting names.
+    pub bundles: Fact<List<Bundle>>,
+}
+
+/// A bundle of root certificates that something here names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bundle {
+    /// The variable, or `nix setting ssl-cert-file`.
+    pub named_by: String,
+    /// The path, in this context.
+    pub path: String,
+    /// Whether there is anything.
+    pub exists: Fact<bool>,
+    /// Whether this identity can read it; absent where there is nothing.
+    pub readable: Fact<bool>,
+    /// How many certificates it holds (RFC 7468); absent where there is nothing to read, and for a directory.
+    pub roots: Fact<u32>,
 }
 
 /// One endpoint, asked from here.
@@ -29,7 +47,7 @@ pub struct Reached {
     pub loopback: Fact<bool>,
     /// The proxy that a client here would go through, `scheme://host:port`; absent when it goes straight.
     pub proxy: Fact<String>,
-    /// The addresses that were tried, in order; absent when the name has none.
+    /// The addresses that the name has, IPv4 first; absent when it has none. Link-local and metadata addresses are left out where a name leads to them.
     pub addresses: Fact<Vec<String>>,
     /// What became of the connections over IPv4: `connected`, `refused`, `unreachable`, `silent` (no answer within the time), `failed`; absent
     /// without an address of that family.
@@ -46,8 +64,11 @@ pub struct Reached {
     pub tls: Certificate,
     /// What answered.
     pub service: Service,
-    /// How far the service's clock is ahead of this machine's, in milliseconds, by its `Date` header (RFC 9110, 6.6.1, whole seconds).
+    /// How far the service's clock is ahead of this machine's, in milliseconds, by its `Date` and `Age` headers (RFC 9110, 6.6.1; whole seconds).
     pub clock_ahead_ms: Fact<i64>,
+    /// SHA-256 of the leaf in the file that `parallax.toml` names as this service's certificate, in hexadecimal; absent where it names none. Read by
+    /// the host's context only.
+    pub on_disk: Fact<String>,
 }
 
 /// The certificate of a TLS endpoint (RFC 5280); absent fields for one without TLS.
