@@ -38,6 +38,7 @@ fn row(check: &str, subject: &str, outcome: Outcome) -> Finding {
         caused_by: None,
         waiver: None,
         comparisons: u64::from(outcome == Outcome::Coherent || outcome == Outcome::Incoherent),
+        about: Vec::new(),
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Configuration {
     pub accounts: Vec<Account>,
     /// Endpoints that every context is asked about: name and URL.
     pub endpoints: Vec<(String, String)>,
+    /// The files on this host that endpoints take their certificates from: the endpoint's name and a path.
+    pub certificates: Vec<(String, String)>,
     /// What is waived.
     pub waivers: Vec<Waiver>,
     /// The deadline of the whole run, in milliseconds.
@@ -213,6 +215,7 @@ impl Configuration {
             tools: self.tools.clone(),
             accounts: self.accounts.clone(),
             endpoints: self.endpoints.clone(),
+            certificates: self.certificates.clone(),
             offline,
             reach: offline.then(|| "--offline".to_owned()),
             ..Wishes::default()

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::configuration::{self, Configuration};
 use super::diagnose;
 use super::exit::Failure;
+use super::left_out;
 use crate::check::{self, Catalogue, ContextNote, Options, Run, Waiver};
 use crate::context::chain;
 use crate::snapshot::{Entry, PipelineJob, Snapshot};
@@ -60,7 +61,10 @@ pub(super) fn run(
     if let Some(directory) = &configuration.checks {
         catalogue = catalogue.with_directory(directory).map_err(|error| diagnose::usage(&error))?;
     }
-    let options = Options { today: today(), waivers: configuration.waivers.iter().map(waiver).collect() };
+    let (left_out, said) = left_out::checks(&catalogue, &on_chain);
+    notes.extend(said);
+    let waivers = configuration.waivers.iter().map(waiver).collect();
+    let options = Options { today: today(), waivers, left_out };
     let findings =
         check::evaluate(&catalogue, &on_chain, &options).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(Run {

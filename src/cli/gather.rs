@@ -296,6 +296,10 @@ fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, locks: Option<
         }),
     };
     let process = context.process.as_ref();
+    // A path of the host's means something else elsewhere.
+    let certificates =
+        wishes.certificates.iter().filter(|_| context.header.kind == ContextKind::Host).cloned().collect();
+    let wishes = Wishes { certificates, ..wishes.clone() };
     let plan = Plan {
         process: process.map(|one| ProcessId { pid: one.pid, start_ticks: one.start_ticks }),
         namespaces: process
@@ -315,7 +319,7 @@ fn request(context: &Context, key: &Arc<RunKey>, wishes: &Wishes, locks: Option<
         },
         boot: context.header.boot.clone(),
         key: Some(Arc::clone(key)),
-        wishes: serde_json::to_value(wishes).map_err(|error| Failure::Broken(error.to_string()))?,
+        wishes: serde_json::to_value(&wishes).map_err(|error| Failure::Broken(error.to_string()))?,
         probe_deadline_ms: u64::try_from(PROBE.as_millis()).unwrap_or(u64::MAX),
     })
 }

@@ -17,6 +17,7 @@ pub mod exit;
 mod explain;
 mod gather;
 mod handshake;
+mod left_out;
 pub mod look;
 mod output;
 mod pages;

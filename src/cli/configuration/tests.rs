@@ -36,7 +36,8 @@ name = "cache"
 endpoint = "https://S3.example/bucket"
 [[endpoint]]
 name = "store"
-url = "http://store:9000"
+url = "https://store:9000"
+certificate = "/etc/ssl/store.pem"
 {WAIVER}until = 2027-01-31
 contexts = ["user:deploy"]
 subject = "db"
@@ -50,7 +51,7 @@ subject = "db"
         reason: "known".into(),
         until: jiff::civil::date(2027, 1, 31),
         by: "/etc/parallax/parallax.toml".into(),
-        line: 14,
+        line: 15,
     };
     assert_eq!(
         configuration,
@@ -62,7 +63,8 @@ subject = "db"
             require: vec!["service:nix-daemon".into()],
             context: vec!["container:web".into()],
             accounts: vec![Account { name: "cache".into(), endpoint: "https://s3.example:443".into() }],
-            endpoints: vec![("store".into(), "http://store:9000/".into())],
+            endpoints: vec![("store".into(), "https://store:9000/".into())],
+            certificates: vec![("store".into(), "/etc/ssl/store.pem".into())],
             waivers: vec![waiver],
             deadline_ms: Some(30_000),
             checks: None,
@@ -76,6 +78,10 @@ fn every_mistake_is_shown_with_its_place_and_what_to_write() {
     insta::assert_snapshot!("unknown_key_in_a_waiver", shown(&format!("{WAIVER}untill = 2027-01-31\n")));
     insta::assert_snapshot!("no_reason", shown("[[waive]]\ncheck = \"a/b\"\nuntil = 2027-01-31\n"));
     insta::assert_snapshot!("blank_reason", shown("[[waive]]\ncheck = \"a/b\"\nreason = \" \"\nuntil = 2027-01-31\n"));
+    let endpoint = "[[endpoint]]\nname = \"a\"\nurl = \"https://a.example\"\ncertificate";
+    insta::assert_snapshot!("certificate_beside_the_file", shown(&format!("{endpoint} = \"a.pem\"\n")));
+    let plain = endpoint.replace("https", "http");
+    insta::assert_snapshot!("certificate_without_tls", shown(&format!("{plain} = \"/a.pem\"\n")));
     insta::assert_snapshot!("no_such_day", shown(&format!("{WAIVER}until = 2027-02-30\n")));
     insta::assert_snapshot!("day_in_quotes", shown(&format!("{WAIVER}until = \"2027-01-31\"\n")));
     insta::assert_snapshot!("day_with_time", shown(&format!("{WAIVER}until = 2027-01-31T00:00:00Z\n")));

@@ -68,6 +68,9 @@ struct WrittenEndpoint {
     /// Its URL, without a user or password.
     #[schemars(with = "String")]
     url: Spanned<String>,
+    /// The file on this host that the service takes its certificate from, as an absolute path: what it shows is held against it.
+    #[schemars(with = "Option<String>")]
+    certificate: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -181,6 +184,7 @@ pub(super) fn read(path: &str, text: &str, author: Author) -> Result<Configurati
         context: file.all_filled("a context's name", &written.context)?,
         accounts: accounts(file, &written.account)?,
         endpoints: endpoints(file, &written.endpoint)?,
+        certificates: certificates(file, &written.endpoint)?,
         waivers: waivers.collect::<Result<_, _>>()?,
         deadline_ms: written.deadline_ms.map(Spanned::into_inner),
         checks: None,
@@ -214,6 +218,25 @@ fn endpoints(file: &File<'_>, written: &[WrittenEndpoint]) -> Result<Vec<(String
         endpoints.push((name, file.url(&endpoint.url)?.into()));
     }
     Ok(endpoints)
+}
+
+/// Name of the endpoint and path.
+fn certificates(file: &File<'_>, written: &[WrittenEndpoint]) -> Result<Vec<(String, String)>, Box<Wrong>> {
+    let mut certificates = Vec::new();
+    for endpoint in written {
+        let Some(path) = &endpoint.certificate else { continue };
+        let text = file.filled("a certificate's path", path)?;
+        if !text.starts_with('/') {
+            let help = "a path on this host, such as /etc/ssl/certs/cache.pem".to_owned();
+            return Err(file.wrong(Some(path.span()), "not an absolute path", Some(help)));
+        }
+        if file.url(&endpoint.url)?.scheme() != "https" {
+            let message = "a certificate for an endpoint without TLS";
+            return Err(file.wrong(Some(path.span()), message, Some("its url begins with https://".to_owned())));
+        }
+        certificates.push((file.filled("an endpoint's name", &endpoint.name)?, text));
+    }
+    Ok(certificates)
 }
 
 fn waived(file: &File<'_>, waiver: &WrittenWaiver, by: &str) -> Result<Waiver, Box<Wrong>> {

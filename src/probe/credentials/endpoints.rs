@@ -63,7 +63,9 @@ pub(super) fn substituters(nix: &Nix, named: &mut Vec<NamedEndpoint>) {
             None => deciding,
         };
         if let Some(url) = address(substituter) {
-            name(named, &url, "nix substituters".to_owned(), origin.clone());
+            // An object store shows a cache only to who signs the question.
+            let by = if substituter.starts_with("s3://") { "nix s3 substituters" } else { "nix substituters" };
+            name(named, &url, by.to_owned(), origin.clone());
         }
     }
 }

@@ -177,7 +177,7 @@ fn inquiry(endpoint: &NamedEndpoint, url: &EndpointUrl, client: Client) -> Inqui
     let get = |path: &str, expected| Inquiry::Get { path: path.to_owned(), expected };
     match (client, endpoint.named_by.as_str()) {
         // Behind `s3://bucket?endpoint=…` stands an object store and no cache of its own.
-        (Client::Nix, _) if endpoint.url.starts_with("s3://") => get("/", Expected::S3),
+        (Client::Nix, "nix s3 substituters") => get("/", Expected::S3),
         (Client::Nix, _) => get(&format!("{}/nix-cache-info", url.path.trim_end_matches('/')), Expected::NixCache),
         (Client::Aws, _) => get("/", Expected::S3),
         (Client::Go, name) if name.starts_with("mc ") || name.contains(" cache of ") => get("/", Expected::S3),
