@@ -8,6 +8,7 @@
     reason = "a test may fail loudly; without the standard harness clippy does not see that it is one"
 )]
 
+mod asking;
 mod cache;
 mod canaries;
 mod doctor;
@@ -20,8 +21,10 @@ mod hostile;
 mod image;
 mod nix;
 mod pipeline;
+mod reaching;
 mod rights;
 mod seeds;
+mod server;
 mod user;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -99,6 +102,39 @@ const WORLDS: &[World] = &[
     (
         "a_run_executes_nothing_but_parallax_and_changes_nothing",
         escape::a_run_executes_nothing_but_parallax_and_changes_nothing,
+    ),
+    ("a_cache_that_one_job_has_no_route_to", reaching::a_cache_that_one_job_has_no_route_to),
+    ("an_authority_in_one_jobs_bundle_only", reaching::an_authority_in_one_jobs_bundle_only),
+    ("a_certificate_that_has_ended", reaching::a_certificate_that_has_ended),
+    (
+        "a_certificate_that_was_renewed_on_disk_and_not_in_the_process",
+        reaching::a_certificate_that_was_renewed_on_disk_and_not_in_the_process,
+    ),
+    (
+        "a_name_that_each_side_of_a_split_horizon_takes_for_another_service",
+        reaching::a_name_that_each_side_of_a_split_horizon_takes_for_another_service,
+    ),
+    ("a_proxy_that_one_job_knows_and_the_other_does_not", reaching::a_proxy_that_one_job_knows_and_the_other_does_not),
+    (
+        "a_listener_on_one_family_of_a_localhost_that_is_both",
+        reaching::a_listener_on_one_family_of_a_localhost_that_is_both,
+    ),
+    ("a_substituter_behind_which_stands_something_else", reaching::a_substituter_behind_which_stands_something_else),
+    (
+        "a_variable_that_names_a_bundle_which_only_the_host_has",
+        reaching::a_variable_that_names_a_bundle_which_only_the_host_has,
+    ),
+    (
+        "what_a_container_names_is_asked_from_that_container_alone_and_without_a_credential",
+        asking::what_a_container_names_is_asked_from_that_container_alone_and_without_a_credential,
+    ),
+    (
+        "a_metadata_address_that_a_container_writes_itself_is_tried_from_it",
+        asking::a_metadata_address_that_a_container_writes_itself_is_tried_from_it,
+    ),
+    (
+        "two_hundred_endpoints_of_which_half_are_black_holes_end_by_the_deadline",
+        asking::two_hundred_endpoints_of_which_half_are_black_holes_end_by_the_deadline,
     ),
     ("what_is_recorded_shows_every_fact_seen_and_unseen", fixtures::what_is_recorded_shows_every_fact_seen_and_unseen),
 ];
