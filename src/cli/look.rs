@@ -84,6 +84,7 @@ fn look() -> std::io::Result<()> {
         Ok(wishes) => wishes,
         Err(error) => return Record::Failed(Reason::NotEntered { why: format!("wishes: {error}") }).write(output),
     };
+    open_random_source();
     let inside = match entry::enter(&request.plan) {
         Ok(inside) => inside,
         Err(EntryError::Vanished) => return Record::Failed(Reason::Vanished).write(output),
@@ -108,6 +109,13 @@ fn look() -> std::io::Result<()> {
     };
     observe(&target, resume, &output)?;
     Record::Done.write(&output)
+}
+
+/// A static program can't look up `getrandom(2)` by its name, so the getrandom crate, which numbers our questions to name servers, reads
+/// `/dev/urandom` and keeps it open. Inside there is no such path any more.
+fn open_random_source() {
+    // Where it fails here it fails there, and the names are unobserved.
+    let _ = getrandom::fill(&mut [0; 1]);
 }
 
 fn environment(request: &Request, inside: &Inside) -> Fact<Environment> {

@@ -39,7 +39,7 @@ pub fn what_a_container_names_is_asked_from_that_container_alone_and_without_a_c
     let job = Container::run("parallax-world-job", &options, NIX, SLEEP);
     configure_network(&job, &["ip", "address", "add", "169.254.169.254/32", "dev", "lo"]);
     let metadata = Background(
-        in_network(&job, &["busybox", "httpd", "-f", "-vv", "-p", "169.254.169.254:8089", "-h", "/nonexistent"])
+        in_network(&job, &["busybox", "httpd", "-f", "-vv", "-p", "169.254.169.254:8089", "-h", "/srv"])
             .stderr(Stdio::piped())
             .spawn()
             .expect("busybox listens"),
@@ -75,7 +75,7 @@ pub fn a_metadata_address_that_a_container_writes_itself_is_tried_from_it() {
     let job = Container::run("parallax-world-job", &options, NIX, SLEEP);
     configure_network(&job, &["ip", "address", "add", "169.254.169.254/32", "dev", "lo"]);
     let metadata = Background(
-        in_network(&job, &["busybox", "httpd", "-f", "-vv", "-p", "169.254.169.254:8089", "-h", "/nonexistent"])
+        in_network(&job, &["busybox", "httpd", "-f", "-vv", "-p", "169.254.169.254:8089", "-h", "/srv"])
             .stderr(Stdio::piped())
             .spawn()
             .expect("busybox listens"),
@@ -94,7 +94,14 @@ pub fn two_hundred_endpoints_of_which_half_are_black_holes_end_by_the_deadline()
     let holes = (0..HALF).map(|number| format!("http://198.18.0.{}:80", number + 2));
     let all: Vec<String> = alive.chain(holes).collect();
     let job = crate::reaching::job(directory.path(), "job", &all.join(" "), &[]);
-    for line in ["link add hole type dummy", "address add 198.18.0.1/24 dev hole", "link set hole up"] {
+    // Without ARP every packet is sent, to a far end that has no use for it.
+    for line in [
+        "link add hole type veth peer name far",
+        "link set hole arp off",
+        "address add 198.18.0.1/24 dev hole",
+        "link set hole up",
+        "link set far up",
+    ] {
         let words: Vec<&str> = ["ip"].into_iter().chain(line.split(' ')).collect();
         configure_network(&job, &words);
     }

@@ -135,12 +135,18 @@ pub fn a_certificate_that_was_renewed_on_disk_and_not_in_the_process() {
 
 /// A name server in a container's own network, on its loopback, that knows one name.
 fn name_server(container: &Container, name: &str, address: &str) -> Background {
-    let answer = format!("--address=/{name}/{address}");
+    let answer = format!("--host-record={name},{address}");
     let mut command = in_network(
         container,
         &["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root"],
     );
-    command.args(["--listen-address=127.0.0.1", "--bind-interfaces", "--pid-file=", "--local=/./", &answer]);
+    command.args([
+        "--listen-address=127.0.0.1",
+        "--bind-interfaces",
+        "--pid-file=",
+        "--local=/parallax-world.test/",
+        &answer,
+    ]);
     let server = Background(command.spawn().expect("dnsmasq starts"));
     let begun = Instant::now();
     while container.exec(&["nslookup", name, "127.0.0.1"]).is_err() {
@@ -211,10 +217,12 @@ pub fn a_listener_on_one_family_of_a_localhost_that_is_both() {
     let directory = shared();
     std::fs::write(directory.path().join("nix-cache-info"), INFO).expect("a page");
     let pages = format!("{}:/pages:ro", directory.path().display());
+    // As distributions ship it: without it glibc takes the first line of the hosts file alone.
+    std::fs::write(directory.path().join("host.conf"), "multi on\n").expect("host.conf");
+    let multi = format!("{}:/etc/host.conf:ro", directory.path().join("host.conf").display());
     let run = |listen: &str| {
         let ipv6 = "net.ipv6.conf.all.disable_ipv6=0";
-        let hosts = ["--add-host", "localhost:::1", "--add-host", "localhost:127.0.0.1"];
-        let options = [&["-v", &pages, "--sysctl", ipv6][..], &hosts].concat();
+        let options = ["-v", &pages, "-v", &multi, "--sysctl", ipv6];
         let job = job(directory.path(), "job", "http://localhost:8080", &options);
         job.exec(&["/bin/httpd", "-p", listen, "-h", "/pages"]).expect("it listens");
         assert!(nix_takes(&job, "http://localhost:8080"), "curl tries the next address");
@@ -255,5 +263,11 @@ pub fn a_variable_that_names_a_bundle_which_only_the_host_has() {
         doctor(&[], &[])
     };
     let (broken, repaired) = (run(&[]), run(&["-v", &mount]));
-    assert_twins("bundle-not-there", &broken, &repaired, "reach/bundle-readable", &["NIX_SSL_CERT_FILE"]);
+    assert_twins(
+        "bundle-not-there",
+        &broken,
+        &repaired,
+        "reach/bundle-readable",
+        &["NIX_SSL_CERT_FILE", "parallax-world-job"],
+    );
 }
