@@ -97,6 +97,8 @@ pub fn a_cache_on_loopback_that_only_the_host_serves() {
     let at = |address: &str| format!("substituters = http://{address}:{}\n", cache.port);
     let run = |address: &str| {
         let nix = NixDaemon::start(&at(address));
+        // Whoever substitutes here does so into the daemon's store.
+        *cache.store.lock().expect("a lock") = nix.text("store");
         let conf = format!("{}:ro", mount(&nix.text("etc/nix.conf"), "/etc/nix/nix.conf"));
         let shared = daemon_mounts(&nix);
         let mut options: Vec<&str> = shared.iter().map(String::as_str).collect();
