@@ -11,7 +11,7 @@
 //! * **link**: the shared thing that makes contexts comparable.
 //! * **check**: a claim that must hold between contexts that share a link; one file in `checks/`.
 //! * **row**, **finding**: a check ranges over rows; a finding is a row with subject, contexts, values and an outcome.
-//! * **outcome**: `coherent`, `incoherent`, `unknown`, `not-applicable`, `waived`.
+//! * **outcome**: `coherent`, `incoherent`, `unknown`, `not-applicable`, `waived`, `held`.
 //! * **report**: a rendering of findings.
 //!
 //! # The arrows

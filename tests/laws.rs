@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use parallax::check::{Catalogue, Finding, Options, Outcome, Run, Verdict, evaluate};
+use parallax::check::{Baseline, Catalogue, Finding, Options, Outcome, Run, Verdict, evaluate};
 use parallax::snapshot::Snapshot;
 use serde_json::{Value, json};
 
@@ -74,7 +74,11 @@ fn take(value: &mut Value, steps: &[&str], path: &str, hidden: &mut Vec<String>)
 }
 
 fn verdict(findings: Vec<Finding>) -> Verdict {
-    let run = Run {
+    run(findings).verdict()
+}
+
+fn run(findings: Vec<Finding>) -> Run {
+    Run {
         command: "compare".into(),
         host: String::new(),
         job: None,
@@ -86,9 +90,10 @@ fn verdict(findings: Vec<Finding>) -> Verdict {
         notes: Vec::new(),
         missing: Vec::new(),
         allow_unknown: false,
+        baseline: None,
+        endpoints: Vec::new(),
         findings,
-    };
-    run.verdict()
+    }
 }
 
 fn rows(findings: &[Finding]) -> BTreeMap<(String, String), Outcome> {
@@ -127,15 +132,52 @@ fn broken(before: &[Finding], after: &[Finding], hidden: &str) -> Vec<String> {
     for finding in after.iter().filter(|f| f.outcome == Outcome::Incoherent && !had.contains(f.check.as_str())) {
         wrong.push(format!("{} [{}] is incoherent only without {hidden}", finding.check, finding.subject));
     }
-    let allowed: &[Verdict] = match verdict(before.to_vec()) {
+    let now = verdict(after.to_vec());
+    if !may_become(verdict(before.to_vec())).contains(&now) {
+        wrong.push(format!("the verdict became {now:?} without {hidden}"));
+    }
+    wrong.extend(broken_by_a_baseline(before, after, hidden));
+    wrong
+}
+
+/// What a verdict may be after an observation was taken away.
+fn may_become(verdict: Verdict) -> &'static [Verdict] {
+    match verdict {
         Verdict::Incoherent => &[Verdict::Incoherent, Verdict::Undetermined],
         Verdict::Undetermined => &[Verdict::Undetermined],
         Verdict::Warnings => &[Verdict::Warnings, Verdict::Undetermined],
         Verdict::Coherent => &[Verdict::Coherent, Verdict::Warnings, Verdict::Undetermined],
+    }
+}
+
+/// The same law under a baseline: of all findings, of none, and of every second one. What it recorded as incoherent and what can't be seen any
+/// more counts, and is not gone.
+fn broken_by_a_baseline(before: &[Finding], after: &[Finding], hidden: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let whole = Baseline::of(&run(before.to_vec()));
+    let every = |step: usize, first: usize| {
+        let findings = whole.findings.iter().skip(first).step_by(step).cloned().collect();
+        Baseline { findings, ..whole.clone() }
     };
-    let now = verdict(after.to_vec());
-    if !allowed.contains(&now) {
-        wrong.push(format!("the verdict became {now:?} without {hidden}"));
+    for baseline in [whole.clone(), every(2, 0), every(2, 1), Baseline { findings: Vec::new(), ..whole.clone() }] {
+        let held = |findings: &[Finding]| {
+            let mut run = run(findings.to_vec());
+            baseline.hold("baseline", &mut run);
+            run
+        };
+        let (old, new) = (held(before), held(after));
+        if !may_become(old.verdict()).contains(&new.verdict()) {
+            wrong.push(format!("{:?} became {:?} under a baseline without {hidden}", old.verdict(), new.verdict()));
+        }
+        if new.verdict() == Verdict::Coherent && verdict(after.to_vec()) == Verdict::Undetermined {
+            let unknown = |findings: &[Finding]| findings.iter().filter(|f| f.outcome == Outcome::Unknown).count();
+            if unknown(after) > unknown(before) {
+                wrong.push(format!("a baseline lets pass what could not be seen without {hidden}"));
+            }
+        }
+        for past in new.baseline.iter().flat_map(|against| &against.past).filter(|past| past.fate.is_gone()) {
+            wrong.push(format!("{} [{}] is {} without {hidden}", past.check, past.subject, past.fate.words()));
+        }
     }
     wrong
 }

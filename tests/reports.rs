@@ -8,8 +8,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use parallax::check::finding::Waived;
-use parallax::check::{ContextNote, Finding, Outcome, Participant, Run, Severity, Unseen};
-use parallax::report::{Format, Style, failed_run, json, junit, render, table};
+use parallax::check::{Baseline, ContextNote, Finding, Outcome, Participant, Run, Severity, Unseen};
+use parallax::report::{Format, Style, codequality, failed_run, json, junit, log, markdown, render, table};
+use parallax::snapshot::PipelineJob;
 use proptest::prelude::*;
 
 const HOSTILE: &str = "x]]></failure></testcase><testcase name=\"forged\"/>\u{1b}[2J\u{9b}31m\0\n\r\t\u{202e}<script>alert(1)</script>&amp;\u{fffe}\u{ffff}\u{85}'\"";
@@ -37,6 +38,7 @@ fn row(check: &str, subject: &str, outcome: Outcome) -> Finding {
         unseen: Vec::new(),
         caused_by: None,
         waiver: None,
+        held: None,
         comparisons: u64::from(outcome == Outcome::Coherent || outcome == Outcome::Incoherent),
         about: Vec::new(),
     }
@@ -60,6 +62,8 @@ fn run(findings: Vec<Finding>) -> Run {
         notes: Vec::new(),
         missing: Vec::new(),
         allow_unknown: false,
+        baseline: None,
+        endpoints: Vec::new(),
         findings,
     }
 }
@@ -184,8 +188,35 @@ fn hostile() -> Run {
     }
 }
 
-fn worlds() -> [(&'static str, Run); 5] {
+/// A run with a baseline: one finding is held, three others are not there.
+fn held() -> Run {
+    let mut run = incoherent();
+    let recorded = |check: &str, subject: &str| {
+        format!("{{\"check\":{check:?},\"subject\":{subject:?},\"outcome\":\"incoherent\",\"severity\":\"error\"}}")
+    };
+    let entries = [
+        recorded("store/one-writer", "8:1:77: container:job, service:nix-daemon"),
+        recorded("network/loopback-endpoint", "http://127.0.0.1:8080: host"),
+        recorded("network/proxy", "user:ci"),
+        recorded("store/gc-roots", "container:web"),
+    ];
+    let json = format!("{{\"schema\":\"parallax.baseline/1\",\"findings\":[{}]}}", entries.join(","));
+    run.contexts.retain(|context| context.entry != "none");
+    let of = |text: &str| Some(text.to_owned());
+    run.job = Some(PipelineJob {
+        id: of("77"),
+        runner: of("aB3"),
+        project: of("5"),
+        pipeline: of("9"),
+        commit: of("9ba12248"),
+    });
+    Baseline::read(json.as_bytes()).unwrap().hold("parallax-baseline.json", &mut run);
+    run
+}
+
+fn worlds() -> [(&'static str, Run); 6] {
     [
+        ("held", held()),
         ("coherent", coherent()),
         ("incoherent", incoherent()),
         ("unknown", unknown()),
@@ -216,7 +247,11 @@ fn cases(xml: &str) -> Vec<Case> {
         let of = |name| case.attribute(name).unwrap().to_owned();
         (of("classname"), of("name"), word, kind, text)
     };
-    suites[0].children().filter(|node| node.is_element()).map(read).collect()
+    let mut children = suites[0].children().filter(|node| node.is_element());
+    let properties = children.next().unwrap();
+    assert_eq!(properties.tag_name().name(), "properties");
+    assert!(properties.children().filter(|node| node.is_element()).all(|node| node.has_tag_name("property")));
+    children.map(read).collect()
 }
 
 /// The same, by expat.
@@ -237,13 +272,42 @@ fn cases_by_expat(xml: &str) -> Vec<Case> {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// How many cases GitLab holds, whose rules `gitlab/junit.py` tells anew; it ends in an error where GitLab would see something else than is written.
+fn cases_by_gitlab(xml: &str) -> usize {
+    let mut python = Command::new("python3");
+    python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gitlab/junit.py"));
+    let mut child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("these tests need python3");
+    child.stdin.take().unwrap().write_all(xml.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "GitLab would refuse the report");
+    let seen: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    seen["cases"].as_array().unwrap().len()
+}
+
 /// Nothing of a report may act on a terminal, and nothing may be invisible or forbidden in XML.
 fn assert_printable(report: &str) {
+    let report = without_sections(report);
     let bad = report.chars().find(|char| {
         (char.is_control() && *char != '\n')
             || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
     });
     assert_eq!(bad, None, "in {report}");
+}
+
+/// A report without the marks that open and end sections of a job log: those that GitLab takes for one, where we write them.
+fn without_sections(report: &str) -> String {
+    let mark = |line: &str| {
+        let (kind, rest) = line.strip_prefix("\u{1b}[0Ksection_")?.split_once(':')?;
+        let (seconds, rest) = rest.split_once(':')?;
+        let (name, header) = rest.split_once("\r\u{1b}[0K")?;
+        let (name, options) = name.split_once('[').unwrap_or((name, ""));
+        let is_mark = matches!(kind, "start" | "end")
+            && seconds.parse::<u64>().is_ok()
+            && name.chars().all(|char| char.is_ascii_alphanumeric() || "_.-".contains(char))
+            && matches!(options, "" | "hide_duration=true]" | "hide_duration=true,collapsed=true]");
+        is_mark.then(|| header.to_owned())
+    };
+    report.split('\n').map(|line| mark(line).unwrap_or_else(|| line.to_owned())).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -277,9 +341,11 @@ fn two_strict_readers_see_exactly_the_expected_cases() {
     for (name, run) in worlds() {
         let xml = junit::render(&run, &Style::default());
         let seen = cases(&xml);
-        let about_the_run = run.missing.len() + usize::from(run.comparisons() == 0);
+        let about_the_run =
+            run.missing.len() + usize::from(run.comparisons() == 0) + usize::from(run.baseline.is_some());
         assert_eq!(seen.len(), run.findings.len() + about_the_run, "{name}");
         assert_eq!(seen, cases_by_expat(&xml), "{name}");
+        assert_eq!(seen.len(), cases_by_gitlab(&xml), "{name}");
     }
 }
 
@@ -368,10 +434,59 @@ fn a_report_stays_small_and_never_looks_better_for_it() {
     assert!(xml.len() < 10_000_000, "{} bytes", xml.len());
     let last = cases(&xml).pop().unwrap();
     assert_eq!((last.1.as_str(), last.2.as_str()), ("rows left out", "failure"));
+}
 
-    let many: Vec<_> = (0..junit::MOST_COHERENT + 5).map(|n| row("a/b", &n.to_string(), Outcome::Coherent)).collect();
-    let last = cases(&junit::render(&run(many), &Style::default())).pop().unwrap();
-    assert!((last.2.as_str(), last.4.starts_with("5 rows left out")) == ("skipped", true), "{last:?}");
+#[test]
+fn a_thousand_contexts_give_a_report_that_gitlab_takes() {
+    let reason = |n: usize| Unseen {
+        context: format!("container:{n}"),
+        fact: "a.b".into(),
+        reason: "timed out after 120 ms".into(),
+    };
+    let mut rows = Vec::new();
+    for check in 0..60 {
+        for n in 0..1000 {
+            let (id, subject) = (format!("store/check-{check}"), format!("container:{n:04}"));
+            let unseen = vec![reason(n)];
+            rows.push(match check % 4 {
+                0 => Finding { unseen, ..row(&id, &subject, Outcome::Unknown) },
+                1 => row(&id, &subject, Outcome::NotApplicable),
+                _ => row(&id, &subject, Outcome::Coherent),
+            });
+        }
+    }
+    rows.push(row("store/one", "alone", Outcome::Coherent));
+    let xml = junit::render(&run(rows), &Style::default());
+    let tree = roxmltree::Document::parse(&xml).unwrap();
+    let objects: usize = tree.descendants().map(|node| 1 + node.attributes().count()).sum();
+    assert!(objects < 2_000 && xml.len() < 1_000_000, "{objects} objects, {} bytes", xml.len());
+    assert!(xml.contains("name=\"rows.folded\" value=\"60000\""), "it says so");
+    let seen = cases(&xml);
+    assert_eq!(seen.iter().filter(|case| case.2 == "error").count(), 15);
+    let unknown = seen.iter().find(|case| case.2 == "error").unwrap();
+    assert_eq!(unknown.1, "rows folded, not compared: a.b: timed out after # ms");
+    assert!(
+        unknown.4.contains("1000 rows could not be compared") && unknown.4.contains("and 950 more"),
+        "{}",
+        unknown.4
+    );
+    assert!(seen.iter().any(|case| case.1 == "alone"));
+}
+
+#[test]
+fn a_report_of_nothing_but_failures_stays_below_what_gitlab_takes() {
+    let many: Vec<_> = (0..50_000).map(|n| row("a/b", &n.to_string(), Outcome::Incoherent)).collect();
+    let xml = junit::render(&run(many.clone()), &Style::default());
+    let tree = roxmltree::Document::parse(&xml).unwrap();
+    let objects: usize = tree.descendants().map(|node| 1 + node.attributes().count()).sum();
+    assert!(objects < 200_000, "{objects} objects");
+    let style = Style::default();
+    let comment = markdown::render(&run(many.clone()), &style);
+    assert!(comment.len() < 200_000 && comment.contains("incoherent findings left out here"), "{}", comment.len());
+    let log = log::render(&run(many.clone()), &style);
+    assert!(log.len() < 2_000_000 && log.contains("left out"), "{}", log.len());
+    let entries: Vec<serde_json::Value> = serde_json::from_str(&codequality::render(&run(many), &style)).unwrap();
+    assert_eq!((entries.len(), &entries[codequality::MOST]["severity"]), (codequality::MOST + 1, &"critical".into()));
 }
 
 #[test]
@@ -452,6 +567,185 @@ fn the_json_document_fits_its_schema_in_names() {
     assert_eq!(document["findings"][0]["participants"][1]["values"][2]["value"], "daemon");
 }
 
+/// The text of a comment outside of code, and how many links, images and pieces of HTML it holds, by the parser that GitLab uses.
+fn outside_of_code(comment: &str) -> (Vec<String>, Vec<String>) {
+    use comrak::nodes::NodeValue;
+    let arena = comrak::Arena::new();
+    let mut options = comrak::Options::default();
+    options.extension.table = true;
+    options.extension.autolink = true;
+    options.extension.strikethrough = true;
+    options.extension.footnotes = true;
+    options.extension.tasklist = true;
+    let root = comrak::parse_document(&arena, comment, &options);
+    let (mut texts, mut odd) = (Vec::new(), Vec::new());
+    for node in root.descendants() {
+        match &node.data.borrow().value {
+            NodeValue::Text(text) => texts.push(text.to_string()),
+            NodeValue::HtmlBlock(html) => {
+                for line in html.literal.lines() {
+                    let ours = matches!(line, "<details>" | "</details>")
+                        || line
+                            .strip_prefix("<summary>")
+                            .and_then(|rest| rest.strip_suffix("</summary>"))
+                            .is_some_and(|rest| rest.chars().all(|char| char.is_ascii_alphanumeric() || char == ' '));
+                    if !ours {
+                        odd.push(line.to_owned());
+                    }
+                }
+            }
+            NodeValue::Document
+            | NodeValue::Paragraph
+            | NodeValue::Strong
+            | NodeValue::Code(_)
+            | NodeValue::List(_)
+            | NodeValue::Item(_)
+            | NodeValue::Table(_)
+            | NodeValue::TableRow(_)
+            | NodeValue::TableCell
+            | NodeValue::SoftBreak => {}
+            other => odd.push(format!("{other:?}")),
+        }
+    }
+    (texts, odd)
+}
+
+const MARKUP: &str = "@all #1 !2 $3 %4 ~bug &5 PROJ-12 deadbeef [a](https://b) ![i](j) <b>x</b> <!-- :smile: | \\| `` ` ``` | a\\ \
+                      **x** __y__ ~~z~~ {+a+} [^1] https://evil.example www.evil.example a@b.c \n/close\n- [ ] t\n# h\n| a | b |\n|---|---|\n</details>";
+
+#[test]
+fn foreign_text_makes_no_markup_mention_reference_or_cell_of_a_comment() {
+    let evil = |outcome| Finding {
+        participants: vec![
+            side(MARKUP, &["a"], &[(MARKUP, MARKUP), ("b", "\\|")]),
+            side("b|c", &["b"], &[(MARKUP, "|"), ("b", "`|`")]),
+        ],
+        message: MARKUP.into(),
+        why: MARKUP.into(),
+        fix: MARKUP.into(),
+        unseen: vec![Unseen { context: MARKUP.into(), fact: MARKUP.into(), reason: MARKUP.into() }],
+        caused_by: Some((MARKUP.into(), MARKUP.into())),
+        ..row(&format!("a/{MARKUP}"), &format!("{} {MARKUP}", outcome as u8), outcome)
+    };
+    let outcomes = [Outcome::Incoherent, Outcome::Unknown, Outcome::Held, Outcome::Waived];
+    let mut run = Run {
+        notes: vec![MARKUP.into()],
+        missing: vec![MARKUP.into()],
+        contexts: vec![context(MARKUP, MARKUP, &[MARKUP])],
+        command: MARKUP.into(),
+        ..run(outcomes.map(evil).to_vec())
+    };
+    run.job = Some(PipelineJob { id: Some(MARKUP.into()), runner: None, project: None, pipeline: None, commit: None });
+    for comment in [markdown::render(&run, &Style::default()), failed_run(Format::Markdown, MARKUP, MARKUP)] {
+        let (texts, odd) = outside_of_code(&comment);
+        assert!(odd.is_empty(), "{odd:#?} in\n{comment}");
+        for text in texts {
+            let bad = text
+                .contains(['@', '#', '!', '$', '%', '~', '&', '[', ']', '<', '>', '|', '`', '*', '_', '{', '\\', '/']);
+            assert!(!bad && !text.contains("PROJ") && !text.contains("deadbeef"), "{text:?} in\n{comment}");
+        }
+        assert!(comment.lines().all(|line| !line.starts_with('/')), "{comment}");
+        // A matrix keeps its three columns.
+        let rows: Vec<_> = comment.lines().filter(|line| line.starts_with("| ")).collect();
+        assert!(rows.iter().all(|line| line.replace("\\|", "").matches('|').count() == 4), "{rows:#?}");
+    }
+}
+
+#[test]
+fn every_section_of_a_job_log_is_ours_and_is_closed() {
+    for (name, run) in worlds() {
+        let log = render(Format::Log, &run, &Style { colour: true, ..Style::default() });
+        let marks: Vec<_> =
+            log.split("\u{1b}[0Ksection_").skip(1).map(|rest| rest.split('\r').next().unwrap()).collect();
+        let mut open: Option<&str> = None;
+        let mut names = BTreeSet::new();
+        for mark in marks {
+            let name = mark.rsplit(':').next().unwrap().split('[').next().unwrap();
+            if mark.starts_with("start:") {
+                assert!(open.replace(name).is_none() && names.insert(name), "{mark}");
+            } else {
+                assert_eq!(open.take(), Some(name), "{mark}");
+            }
+        }
+        assert_eq!(open, None);
+        assert_eq!(log.matches('\r').count(), names.len() * 2, "{name}: foreign text holds no carriage return");
+    }
+    let hostile = render(Format::Log, &hostile(), &Style::default());
+    assert!(!without_sections(&hostile).contains('\u{1b}'), "{hostile}");
+}
+
+#[test]
+fn a_held_finding_is_said_to_be_held_in_every_format() {
+    let run = held();
+    let first = table::render(&run, &Style { width: 200, ..Style::default() });
+    assert!(first.starts_with("undetermined: 2 incoherent (0 errors, 2 warnings), 2 unknown, 1 coherent, 1 held by the baseline (2 gone), 1 waived;"), "{first}");
+    for format in [Format::Table, Format::Markdown, Format::Log, Format::Junit, Format::Json] {
+        let report = render(format, &run, &Style::default());
+        for words in ["held", "coherent now", "no longer seen", "could not be determined"] {
+            assert!(report.contains(words), "{words} is missing in {}", format.word());
+        }
+    }
+    let skipped: Vec<_> =
+        cases(&junit::render(&run, &Style::default())).into_iter().filter(|case| case.3 == "held").collect();
+    assert!(skipped.iter().all(|case| case.2 == "skipped"));
+    assert!(
+        skipped.iter().any(|case| case.4.starts_with("held by the baseline, incoherent (error): container:job writes"))
+    );
+    let entries = codequality::render(&run, &Style::default());
+    assert!(!entries.contains("store/one-writer\""), "{entries}");
+}
+
+#[test]
+fn a_run_that_is_read_back_from_json_renders_in_every_format_as_the_original() {
+    for (name, mut run) in worlds() {
+        let of = |text: &str| Some(text.to_owned());
+        run.job =
+            Some(PipelineJob { id: of("77"), runner: of(HOSTILE), project: None, pipeline: of(""), commit: None });
+        let back = json::read(json::render(&run, &Style::default()).as_bytes()).unwrap();
+        assert_eq!(back, run, "{name}");
+        for format in Format::ALL {
+            for verbose in [false, true] {
+                let style = Style { verbose, colour: verbose, ..Style::default() };
+                assert_eq!(render(format, &back, &style), render(format, &run, &style), "{name} as {}", format.word());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_document_that_is_no_run_is_refused_with_the_reason() {
+    let refused = |json: &str| json::read(json.as_bytes()).unwrap_err().to_string();
+    let good = json::render(&incoherent(), &Style::default());
+    assert!(refused("{").contains("line 1 column 1"), "{}", refused("{"));
+    assert!(refused("{\"schema\":\"parallax.findings/2\"}").contains("this is a parallax.findings/2 document"));
+    assert!(refused("{\"schema\":\"parallax.findings/1\"}").contains("missing field"));
+    assert!(refused(&failed_run(Format::Json, "boom", "check")).contains("the run failed: boom"));
+    let odd = good.replacen("\"incoherent\"", "\"fine\"", 2);
+    assert!(refused(&odd).contains("findings[0]: outcome is fine"), "{}", refused(&odd));
+    let better = good.replacen("\"verdict\": \"incoherent\"", "\"verdict\": \"coherent\"", 1);
+    assert!(refused(&better).contains("the verdict is coherent, and its rows come to incoherent"));
+    let hostile = refused("{\"schema\":\"\\u001b[2J\"}");
+    assert_printable(&hostile);
+}
+
+#[test]
+fn a_document_with_a_field_of_a_later_version_is_read() {
+    let later = json::render(&coherent(), &Style::default()).replacen('{', "{\"later\": [1],", 1);
+    assert_eq!(json::read(later.as_bytes()).unwrap(), coherent());
+}
+
+#[test]
+fn numbers_of_a_hostile_document_stop_nothing() {
+    let mut run = coherent();
+    run.findings.iter_mut().for_each(|finding| finding.comparisons = u64::MAX);
+    run.started_ms = i64::MIN;
+    run.off_chain = usize::MAX;
+    let back = json::read(json::render(&run, &Style::default()).as_bytes()).unwrap();
+    for format in Format::ALL {
+        assert_printable(&render(format, &back, &Style::default()));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -477,6 +771,8 @@ proptest! {
         for format in Format::ALL {
             assert_printable(&render(format, &all, &style));
         }
+        let (_, odd) = outside_of_code(&markdown::render(&all, &style));
+        prop_assert!(odd.is_empty(), "{:?}", odd);
         let nothing = usize::from(all.comparisons() == 0);
         prop_assert_eq!(cases(&junit::render(&all, &style)).len(), 2 + nothing);
         prop_assert!(serde_json::from_str::<serde_json::Value>(&json::render(&all, &style)).is_ok());

@@ -13,6 +13,8 @@ pub enum Outcome {
     Unknown,
     /// It holds.
     Coherent,
+    /// Incoherent or unknown, and recorded so in the baseline.
+    Held,
     /// Incoherent or unknown, and waived with a reason.
     Waived,
     /// There was nothing that this check is about.
@@ -26,8 +28,21 @@ impl Outcome {
             Self::Incoherent => "incoherent",
             Self::Unknown => "unknown",
             Self::Coherent => "coherent",
+            Self::Held => "held",
             Self::Waived => "waived",
             Self::NotApplicable => "not-applicable",
+        }
+    }
+
+    /// Where its rows stand in a run: incoherent, unknown, held, waived, coherent, not applicable.
+    pub fn place(self) -> u8 {
+        match self {
+            Self::Incoherent => 0,
+            Self::Unknown => 1,
+            Self::Held => 2,
+            Self::Waived => 3,
+            Self::Coherent => 4,
+            Self::NotApplicable => 5,
         }
     }
 }
@@ -108,6 +123,9 @@ pub struct Finding {
     /// Why it is waived, until when, and by which configuration file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiver: Option<Waived>,
+    /// What the row would be without the baseline that holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Outcome>,
     /// How many comparisons of values the row stands for.
     pub comparisons: u64,
     /// What it shares with its causes and symptoms, such as `cache.example:443`; empty where the check does not say. In no report: it ties rows.

@@ -3,6 +3,7 @@
 //! Reads snapshots and nothing else: no file of a target, no process, no clock but the date that waivers are held against, which is
 //! handed in. Everything here runs the same from saved files on any machine.
 
+pub mod baseline;
 pub mod catalogue;
 pub mod definition;
 pub mod evaluate;
@@ -17,10 +18,11 @@ pub mod typing;
 pub mod value;
 pub mod waiver;
 
+pub use baseline::{Against, Baseline, Fate, Past};
 pub use catalogue::Catalogue;
 pub use evaluate::{Options, evaluate};
 pub use finding::{Finding, Outcome, Participant, Severity, Unseen};
 pub use program::Check;
 pub use refusal::{CatalogueError, Refusal};
-pub use run::{ContextNote, Run, Verdict};
+pub use run::{ContextNote, EndpointAnswer, EndpointNote, Run, Verdict};
 pub use waiver::{Waiver, WaiverError};

@@ -8,7 +8,7 @@ use super::catalogue::Catalogue;
 use super::evaluate::Options;
 use super::finding::{Finding, Outcome, Waived};
 
-/// One waiver, as a configuration file holds it.
+/// One waiver: a `[[waive]]` of a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiver {
     /// The check's id.
@@ -19,9 +19,9 @@ pub struct Waiver {
     pub subject: Option<String>,
     /// Why it is accepted.
     pub reason: String,
-    /// The last day, `YYYY-MM-DD`.
-    pub until: String,
-    /// The file that holds it.
+    /// The last day.
+    pub until: Date,
+    /// The file that holds it, with `(project)` behind it where the project wrote it.
     pub by: String,
     /// The line in it, counted from 1.
     pub line: usize,
@@ -72,12 +72,6 @@ pub enum WaiverMistake {
         /// What was probably meant.
         nearest: Option<String>,
     },
-    /// Its last day is no date.
-    #[error("{until:?} is no date of the form YYYY-MM-DD")]
-    NoDate {
-        /// As written.
-        until: String,
-    },
     /// It does not say why.
     #[error("the waiver of {check} gives no reason")]
     NoReason {
@@ -115,12 +109,7 @@ fn mistake(catalogue: &Catalogue, today: Date, waiver: &Waiver) -> Option<Waiver
     if waiver.reason.trim().is_empty() {
         return Some(WaiverMistake::NoReason { check });
     }
-    let until = waiver.until.clone();
-    match until.parse::<Date>() {
-        Err(_) => Some(WaiverMistake::NoDate { until }),
-        Ok(last) if last < today => Some(WaiverMistake::Expired { check, until }),
-        Ok(_) => None,
-    }
+    (waiver.until < today).then(|| WaiverMistake::Expired { check, until: waiver.until.to_string() })
 }
 
 /// Waives the findings that it names; a finding that another waiver took counts as used too.
@@ -132,7 +121,7 @@ fn waive(waiver: &Waiver, findings: &mut [Finding]) -> bool {
                 let instead_of = finding.outcome;
                 finding.waiver = Some(Waived {
                     reason: waiver.reason.clone(),
-                    until: waiver.until.clone(),
+                    until: waiver.until.to_string(),
                     by: waiver.by.clone(),
                     instead_of,
                 });
@@ -140,7 +129,7 @@ fn waive(waiver: &Waiver, findings: &mut [Finding]) -> bool {
                 used = true;
             }
             Outcome::Waived => used = true,
-            Outcome::Coherent | Outcome::NotApplicable => {}
+            Outcome::Coherent | Outcome::Held | Outcome::NotApplicable => {}
         }
     }
     used

@@ -78,15 +78,21 @@ pub enum Colour {
 /// Where reports go.
 #[derive(Debug, Clone, Args)]
 pub struct Reports {
-    /// What to print to stdout
-    #[arg(long, value_enum, default_value_t = ReportFormat::Table, value_name = "FORMAT")]
-    pub format: ReportFormat,
+    /// What to print to stdout [default: table; log in a GitLab job, where GITLAB_CI is true]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<ReportFormat>,
     /// Write a report to a file too; may be given several times
     #[arg(long, value_name = "FORMAT=FILE", value_parser = output)]
     pub output: Vec<Output>,
     /// Let rows pass that could not be compared; they are counted in the first line
     #[arg(long)]
     pub allow_unknown: bool,
+    /// Fail on findings only that this file does not record
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Record the findings of this run in a file; it changes nothing of what the run comes to
+    #[arg(long, value_name = "FILE")]
+    pub write_baseline: Option<PathBuf>,
 }
 
 /// A report format, on the command line.
@@ -98,6 +104,12 @@ pub enum ReportFormat {
     Json,
     /// For GitLab and other readers of JUnit.
     Junit,
+    /// For a comment on a merge request.
+    Markdown,
+    /// For GitLab's job log: the table in sections.
+    Log,
+    /// For GitLab's Code Quality.
+    Codequality,
 }
 
 /// One `--output`.
@@ -243,6 +255,8 @@ pub enum Document {
     Snapshot,
     /// What `--format json` prints.
     Findings,
+    /// What `--write-baseline` writes.
+    Baseline,
     /// A file in `checks/`.
     Check,
     /// parallax.toml.

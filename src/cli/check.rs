@@ -11,6 +11,7 @@ use crate::snapshot::{ContextKind, Snapshot};
 pub(super) fn run(arguments: &Check, global: &Global) -> Result<Exit, Failure> {
     let started = evaluate::Started::now();
     let configuration = configuration::load(global.config.as_deref()).map_err(|error| diagnose::usage(&error))?;
+    let baselines = output::begin("check", &arguments.reports)?;
     let Published { views: published, mut notes, refused } =
         views::read(&arguments.views, arguments.max_age, started.ms)?;
     let mut own = gather::here(&arguments.looking, &configuration)?;
@@ -22,7 +23,8 @@ pub(super) fn run(arguments: &Check, global: &Global) -> Result<Exit, Failure> {
         required: [arguments.require.clone(), refused].concat(),
         notes,
     };
-    let run = evaluate::run("check", &started, views, &configuration, arguments.reports.allow_unknown)?;
+    let mut run = evaluate::run("check", &started, views, &configuration, arguments.reports.allow_unknown)?;
+    baselines.apply(&mut run)?;
     Ok(output::finish(&run, &arguments.reports, global))
 }
 

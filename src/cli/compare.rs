@@ -16,6 +16,7 @@ const CAP: u64 = 64 << 20;
 pub(super) fn run(arguments: &Compare, global: &Global) -> Result<Exit, Failure> {
     let started = evaluate::Started::now();
     let configuration = configuration::load(global.config.as_deref()).map_err(|error| diagnose::usage(&error))?;
+    let baselines = output::begin("compare", &arguments.reports)?;
     let mut read: Vec<(PathBuf, Snapshot)> = Vec::new();
     for path in &arguments.paths {
         for file in files(path)? {
@@ -25,7 +26,8 @@ pub(super) fn run(arguments: &Compare, global: &Global) -> Result<Exit, Failure>
     }
     tell_apart(&mut read)?;
     let views = Views { snapshots: read.into_iter().map(|(_, snapshot)| snapshot).collect(), ..Views::default() };
-    let run = evaluate::run("compare", &started, views, &configuration, arguments.reports.allow_unknown)?;
+    let mut run = evaluate::run("compare", &started, views, &configuration, arguments.reports.allow_unknown)?;
+    baselines.apply(&mut run)?;
     Ok(output::finish(&run, &arguments.reports, global))
 }
 

@@ -11,9 +11,9 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use jiff::civil::Date;
 use miette::Diagnostic;
 
+use crate::check::Waiver;
 use crate::probe::{Account, Wishes};
 
 pub use written::{Wrong, schema};
@@ -66,25 +66,6 @@ pub struct Configuration {
     pub deadline_ms: Option<u64>,
     /// The directory with further checks, `checks` beside the file, if it is there.
     pub checks: Option<PathBuf>,
-}
-
-/// One `[[waive]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiver {
-    /// The check's id, such as `store/one-writer`.
-    pub check: String,
-    /// Ids or names of the contexts that it is waived for; empty for all.
-    pub contexts: Vec<String>,
-    /// The finding's subject; without one every subject.
-    pub subject: Option<String>,
-    /// Why.
-    pub reason: String,
-    /// The last day on which it holds.
-    pub until: Date,
-    /// The file in which it stands, with `(project)` behind it where the project wrote it.
-    pub by: String,
-    /// 1-based line of its `check`.
-    pub line: usize,
 }
 
 /// Why there is no configuration to go by: each ends the run as a mistake of usage.

@@ -9,6 +9,7 @@ use super::{configuration, diagnose, gather, output, views};
 pub(super) fn run(arguments: &Doctor, global: &Global) -> Result<Exit, Failure> {
     let started = evaluate::Started::now();
     let configuration = configuration::load(global.config.as_deref()).map_err(|error| diagnose::usage(&error))?;
+    let baselines = output::begin("doctor", &arguments.reports)?;
     let gathered = gather::everything(&arguments.looking, &configuration)?;
     if let Some(directory) = &arguments.publish {
         views::publish(directory, &gathered.snapshots)?;
@@ -21,6 +22,7 @@ pub(super) fn run(arguments: &Doctor, global: &Global) -> Result<Exit, Failure> 
         required: arguments.contexts.iter().cloned().chain(users).collect(),
         notes: gathered.notes,
     };
-    let run = evaluate::run("doctor", &started, views, &configuration, arguments.reports.allow_unknown)?;
+    let mut run = evaluate::run("doctor", &started, views, &configuration, arguments.reports.allow_unknown)?;
+    baselines.apply(&mut run)?;
     Ok(output::finish(&run, &arguments.reports, global))
 }

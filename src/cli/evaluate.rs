@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::configuration::{self, Configuration};
+use super::configuration::Configuration;
 use super::diagnose;
 use super::exit::Failure;
-use super::left_out;
-use crate::check::{self, Catalogue, ContextNote, Options, Run, Waiver};
+use super::{endpoints, left_out};
+use crate::check::{self, Catalogue, ContextNote, Options, Run};
 use crate::context::chain;
 use crate::snapshot::{Entry, PipelineJob, Snapshot};
 
@@ -63,8 +63,7 @@ pub(super) fn run(
     }
     let (left_out, said) = left_out::checks(&catalogue, &on_chain);
     notes.extend(said);
-    let waivers = configuration.waivers.iter().map(waiver).collect();
-    let options = Options { today: today(), waivers, left_out };
+    let options = Options { today: today(), waivers: configuration.waivers.clone(), left_out };
     let findings =
         check::evaluate(&catalogue, &on_chain, &options).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(Run {
@@ -79,6 +78,8 @@ pub(super) fn run(
         notes,
         missing,
         allow_unknown,
+        baseline: None,
+        endpoints: endpoints::notes(&on_chain),
         findings,
     })
 }
@@ -127,19 +128,6 @@ fn missing(required: &[String], snapshots: &[Snapshot]) -> Vec<String> {
     missing.sort();
     missing.dedup();
     missing
-}
-
-/// A waiver as the engine takes it.
-fn waiver(waiver: &configuration::Waiver) -> Waiver {
-    Waiver {
-        check: waiver.check.clone(),
-        contexts: waiver.contexts.clone(),
-        subject: waiver.subject.clone(),
-        reason: waiver.reason.clone(),
-        until: waiver.until.to_string(),
-        by: waiver.by.clone(),
-        line: waiver.line,
-    }
 }
 
 /// What a report says of a context.

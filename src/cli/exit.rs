@@ -11,7 +11,7 @@ pub enum Exit {
     Coherent,
     /// 1: at least one incoherence of severity error.
     Incoherent,
-    /// 2: usage, configuration, a check file or a waiver is wrong.
+    /// 2: usage, configuration, a check file, a waiver or a baseline is wrong.
     Usage,
     /// 3: it could not be determined.
     Undetermined,

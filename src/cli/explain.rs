@@ -4,13 +4,14 @@ use super::arguments::{Explain, Global};
 use super::exit::{Exit, Failure};
 use super::{checks, output};
 use crate::check::{Catalogue, Check};
+use crate::report::Format;
 use crate::report::explain::{CheckPage, FactPage, check_text, fact_text};
 use crate::snapshot::schema;
 
 /// Explains a check or a fact.
 pub(super) fn run(arguments: &Explain, global: &Global) -> Result<Exit, Failure> {
     let catalogue = checks::with_projects(global)?;
-    let style = output::style(global);
+    let style = output::style(global, Format::Table);
     let id = arguments.id.as_str();
     if let Some(check) = catalogue.checks().find(|check| check.id() == id) {
         output::print(&check_text(&check_page(check), &style));

@@ -5,6 +5,7 @@
 
 pub mod arguments;
 
+mod baseline;
 mod check;
 mod checks;
 mod compare;
@@ -12,6 +13,7 @@ pub mod configuration;
 mod contexts;
 mod diagnose;
 mod doctor;
+mod endpoints;
 mod evaluate;
 pub mod exit;
 mod explain;

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use super::arguments::{Colour, Global, Output, ReportFormat, Reports};
+use super::baseline::Baselines;
 use super::exit::{Exit, Failure};
 use crate::check::Run;
 use crate::report::{self, Format, Style, text};
@@ -13,16 +14,21 @@ impl From<ReportFormat> for Format {
             ReportFormat::Table => Self::Table,
             ReportFormat::Json => Self::Json,
             ReportFormat::Junit => Self::Junit,
+            ReportFormat::Markdown => Self::Markdown,
+            ReportFormat::Log => Self::Log,
+            ReportFormat::Codequality => Self::Codequality,
         }
     }
 }
 
 /// How stdout wants to be written to.
-pub(super) fn style(global: &Global) -> Style {
+pub(super) fn style(global: &Global, format: Format) -> Style {
     let terminal = std::io::stdout().is_terminal();
     let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let colour = match global.color {
+        // GitLab colours a log though no terminal reads it.
+        Colour::Auto if format == Format::Log => wanted,
         Colour::Auto => terminal && wanted && !dumb,
         Colour::Always => true,
         Colour::Never => false,
@@ -38,9 +44,35 @@ pub(super) fn style(global: &Global) -> Style {
     Style { colour, width, verbose: global.verbose, links: terminal && colour }
 }
 
+/// What stdout gets: what was asked for, else sections where GitLab shows them, else a table.
+fn format(reports: &Reports) -> Format {
+    let in_job = || std::env::var_os("GITLAB_CI").is_some_and(|value| value == "true");
+    match reports.format {
+        Some(format) => format.into(),
+        None if in_job() => Format::Log,
+        None => Format::Table,
+    }
+}
+
+/// Before anything is looked at: reads the baselines, and writes into every report file that the run has not ended, so that the report of an
+/// earlier run never stands for one that is killed.
+pub(super) fn begin(command: &str, reports: &Reports) -> Result<Baselines, Failure> {
+    let baselines = Baselines::open(reports)?;
+    let unended = "the run has not ended: parallax is at work, or was killed";
+    for file in &reports.output {
+        // What is no file, such as /dev/stdout, is written to once.
+        if std::fs::metadata(&file.file).map_or(true, |metadata| metadata.is_file()) {
+            // A file that can't be written is said once, at the end.
+            let _ = written(file, &report::failed_run(file.format.into(), unended, command));
+        }
+    }
+    Ok(baselines)
+}
+
 /// Writes a finished run everywhere, and says what it came to.
 pub(super) fn finish(run: &Run, reports: &Reports, global: &Global) -> Exit {
-    print(&report::render(reports.format.into(), run, &style(global)));
+    let format = format(reports);
+    print(&report::render(format, run, &style(global, format)));
     let exit = Exit::from(run.verdict());
     let plain = Style { verbose: global.verbose, ..Style::default() };
     // Every file is tried, also after one that can't be written.
@@ -53,8 +85,10 @@ pub(super) fn finish(run: &Run, reports: &Reports, global: &Global) -> Exit {
 pub(super) fn failed(command: &str, reports: Option<&Reports>, failure: &Failure) -> Exit {
     say(failure.message());
     if let Some(reports) = reports {
-        if reports.format != ReportFormat::Table {
-            print(&report::failed_run(reports.format.into(), failure.message(), command));
+        let format = format(reports);
+        // A person has read it on stderr.
+        if !matches!(format, Format::Table | Format::Log) {
+            print(&report::failed_run(format, failure.message(), command));
         }
         reports.output.iter().for_each(|file| write_failed(command, file, failure.message()));
     }
@@ -66,8 +100,15 @@ pub(super) fn write_failed(command: &str, file: &Output, message: &str) {
     write_file(file, &report::failed_run(file.format.into(), message, command));
 }
 
+/// A report that was asked for is there also where its directory was not.
+fn written(file: &Output, content: &str) -> std::io::Result<()> {
+    let directory = file.file.parent().filter(|directory| !directory.as_os_str().is_empty());
+    directory.map_or(Ok(()), std::fs::create_dir_all)?;
+    std::fs::write(&file.file, content)
+}
+
 fn write_file(file: &Output, content: &str) -> bool {
-    match std::fs::write(&file.file, content) {
+    match written(file, content) {
         Ok(()) => true,
         Err(error) => {
             say(&format!("{} can't be written: {error}", file.file.display()));

@@ -53,6 +53,7 @@ fn pages() -> Result<BTreeMap<PathBuf, String>, Failure> {
     let documents = [
         ("snapshot", Document::Snapshot),
         ("findings", Document::Findings),
+        ("baseline", Document::Baseline),
         ("check", Document::Check),
         ("config", Document::Config),
     ];

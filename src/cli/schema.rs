@@ -18,6 +18,7 @@ pub(super) fn text(document: Document) -> Result<String, Failure> {
     let schema = match document {
         Document::Snapshot => snapshot::schema::document(),
         Document::Findings => report::json::schema(),
+        Document::Baseline => check::Baseline::schema(),
         Document::Check => check::definition::schema(),
         Document::Config => configuration::schema(),
     };

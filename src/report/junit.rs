@@ -4,39 +4,40 @@
 //! |---|---|
 //! | incoherent | `failure`, its type the severity |
 //! | unknown | `error` where it decides the exit code (severity error, and unknown rows may not pass), else `skipped` |
-//! | waived, not applicable | `skipped`, with the reason |
+//! | held, waived, not applicable | `skipped`, with the reason |
 //! | coherent | a case that passes |
 //! | a required view is missing, nothing was compared | `error` under the class `parallax.run` |
+//! | endpoints are answered differently | `skipped` under the class `parallax.run`, with what each context says |
 //! | the run failed | one `error` under the class `parallax.run` |
 //!
 //! `classname` is the check's id with dots for slashes and `name` the subject. GitLab takes a case's identity from
 //! `suite_classname_name`, so that string is unique and holds nothing that changes from run to run. It shows the text of `failure`
 //! and `error` elements rather than their attributes, so the evidence is there. Attributes and children share one name space in its reader, and
-//! a `type` of `file`, `array`, `integer` and the like is cast: ours are `error`, `warning`, `unknown`, `missing` and the like only.
+//! a `type` of `file`, `array`, `integer` and the like is cast: ours are `error`, `warning`, `unknown`, `missing` and the like only. There is no
+//! `file`: GitLab would link it, and what is wrong with a host stands in no file of the repository.
 //!
-//! Reports are kept below [`MOST_BYTES`]: evidence is cut per case, and rows that do not fit are counted in a case of their own whose
-//! result is the worst of theirs.
+//! Reports are kept below [`MOST_BYTES`] and [`MOST_OBJECTS`]: rows that say the same are folded (`fold`), evidence is cut per case, and rows that
+//! do not fit are counted in a case of their own whose result is the worst of theirs.
 
-use std::collections::BTreeSet;
+mod fold;
+mod suite;
 
-use junit_report::{Duration, OffsetDateTime, ReportBuilder, TestCase, TestResult, TestSuite};
-
+use self::fold::{Group, groups};
+use self::suite::{Case, Mark, Suite};
 use super::matrix::Matrix;
-use super::summary::{counted, decides, first_line};
-use super::{Style, text};
+use super::summary::{baseline_line, decides, first_line, past_lines, verdict_word};
+use super::{Style, endpoints, text};
 use crate::check::{Finding, Outcome, Run};
+
+pub use self::fold::{COHERENT as MOST_COHERENT, NOT_APPLICABLE as MOST_NOT_APPLICABLE, UNKNOWN as MOST_UNKNOWN};
 
 /// The most bytes that the cases of a report take, as written. GitLab refuses files above 30 MB.
 pub const MOST_BYTES: usize = 8_000_000;
-/// The most coherent rows that get a case of their own; GitLab refuses reports of very many elements.
-pub const MOST_COHERENT: usize = 10_000;
-/// The most bytes of evidence in one case.
-const EVIDENCE: usize = 16_000;
+/// The most elements, attributes and texts that the cases of a report are. Some releases of GitLab 17.6 refused more than 250,000.
+pub const MOST_OBJECTS: usize = 100_000;
 /// The most characters of a name and of a message.
 const NAME: usize = 300;
 const MESSAGE: usize = 1000;
-/// What a case takes beside its texts: tags, attribute names, the time.
-const FRAME: usize = 200;
 /// The class of cases that are about the run, not about a check.
 const RUN: &str = "parallax.run";
 
@@ -52,12 +53,25 @@ pub fn render(run: &Run, _style: &Style) -> String {
         let message = "nothing was compared, so nothing is known";
         suite.add(Case::new(RUN, "compared", Mark::Error("undetermined"), message, &notes(run)));
     }
+    if let Some(message) = baseline_line(run) {
+        let body = std::iter::once(message.clone()).chain(past_lines(run)).collect::<Vec<_>>().join("\n");
+        suite.add(Case::new(RUN, "baseline", Mark::Skipped("held"), &message, &body));
+    }
+    let differing = endpoints::differing(run);
+    if !differing.is_empty() {
+        let told = differing.iter().flat_map(|note| {
+            let answers = note.answers.iter().map(|answer| format!("  {}", endpoints::line(answer)));
+            std::iter::once(text::short(&note.endpoint, MESSAGE)).chain(answers)
+        });
+        let body = told.collect::<Vec<_>>().join("\n");
+        suite.add(Case::new(RUN, "endpoints", Mark::Skipped("endpoints"), &endpoints::counted_words(run), &body));
+    }
     let mut rows: Vec<_> = run.findings.iter().map(|finding| (mark(run, finding), finding)).collect();
     rows.sort_by_key(|(mark, _)| mark.rank());
-    for (mark, finding) in rows {
-        suite.add(row(mark, finding));
-    }
-    suite.write(run.started_ms, &run.host)
+    let groups = groups(rows);
+    let folded: usize = groups.iter().filter(|group| group.rows.len() > 1).map(|group| group.rows.len()).sum();
+    groups.iter().for_each(|group| suite.add(case(group)));
+    suite.write(run.started_ms, &text::short(&run.host, NAME), &properties(run, folded))
 }
 
 /// The report of a run that came to nothing: usage or configuration is wrong, or parallax itself failed.
@@ -65,28 +79,30 @@ pub fn failed_run(message: &str, command: &str) -> String {
     let mut suite = Suite::default();
     let body = format!("parallax {}\n\n{}", text::short(command, MESSAGE), text::lines(message));
     suite.add(Case::new(RUN, "ran", Mark::Error("failed"), &text::short(message, MESSAGE), &body));
-    suite.write(0, "")
+    suite.write(0, "", &[("verdict", "failed".to_owned())])
 }
 
-/// What becomes of a case, with the word for its `type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    Failure(&'static str),
-    Error(&'static str),
-    Skipped(&'static str),
-    Pass,
-}
-
-impl Mark {
-    /// The worst first; the order in which a full report keeps cases.
-    fn rank(self) -> u8 {
-        match self {
-            Self::Failure(_) => 0,
-            Self::Error(_) => 1,
-            Self::Skipped(_) => 2,
-            Self::Pass => 3,
-        }
-    }
+/// What is known of the run as a whole, for whoever reads the file: GitLab reads over properties.
+fn properties(run: &Run, folded: usize) -> Vec<(&'static str, String)> {
+    let job = run.job.as_ref();
+    let of = |name, value: Option<&String>| value.map(|value| (name, text::short(value, NAME)));
+    let known = [
+        of("ci.job", job.and_then(|job| job.id.as_ref())),
+        of("ci.runner", job.and_then(|job| job.runner.as_ref())),
+        of("ci.project", job.and_then(|job| job.project.as_ref())),
+        of("ci.pipeline", job.and_then(|job| job.pipeline.as_ref())),
+        of("ci.commit", job.and_then(|job| job.commit.as_ref())),
+        of("baseline", run.baseline.as_ref().map(|baseline| &baseline.by)),
+    ];
+    let mut properties = vec![
+        ("parallax.version", text::short(&run.version, NAME)),
+        ("parallax.command", text::short(&run.command, NAME)),
+        ("verdict", verdict_word(run.verdict()).to_owned()),
+        ("summary", first_line(run)),
+        ("rows.folded", folded.to_string()),
+    ];
+    properties.extend(known.into_iter().flatten());
+    properties
 }
 
 fn mark(run: &Run, finding: &Finding) -> Mark {
@@ -94,74 +110,44 @@ fn mark(run: &Run, finding: &Finding) -> Mark {
         Outcome::Incoherent => Mark::Failure(finding.severity.word()),
         Outcome::Unknown if decides(run, finding) => Mark::Error("unknown"),
         Outcome::Unknown => Mark::Skipped("unknown"),
+        Outcome::Held => Mark::Skipped("held"),
         Outcome::Waived => Mark::Skipped("waived"),
         Outcome::NotApplicable => Mark::Skipped("not-applicable"),
         Outcome::Coherent => Mark::Pass,
     }
 }
 
-/// A test case whose texts are plain and cut.
-struct Case {
-    class: String,
-    name: String,
-    mark: Mark,
-    message: String,
-    body: String,
-}
-
-impl Case {
-    /// `class`, `name` and `message` must be plain, `body` plain line by line.
-    fn new(class: &str, name: &str, mark: Mark, message: &str, body: &str) -> Self {
-        let mut kept = body;
-        if kept.len() > EVIDENCE {
-            kept = &kept[..kept.floor_char_boundary(EVIDENCE)];
-        }
-        let cut = body.len() - kept.len();
-        let body =
-            if cut > 0 { format!("{kept}…\n({cut} more bytes of evidence are left out)") } else { kept.to_owned() };
-        Self { class: class.to_owned(), name: name.to_owned(), mark, message: message.to_owned(), body }
-    }
-
-    /// At least as many bytes as it takes as written.
-    fn bytes(&self) -> usize {
-        let attributes = [&self.class, &self.name, &self.message];
-        FRAME + attributes.map(|text| escaped(text)).iter().sum::<usize>() + cdata(&self.body).len()
-    }
-
-    fn test_case(&self) -> TestCase {
-        let mut case = TestCase::success(&self.name, Duration::ZERO);
-        case.set_classname(&self.class);
-        let message = self.message.clone();
-        let cause = (!self.body.is_empty()).then(|| cdata(&self.body));
-        case.result = match self.mark {
-            Mark::Failure(word) => TestResult::Failure { type_: word.to_owned(), message, cause },
-            Mark::Error(word) => TestResult::Error { type_: word.to_owned(), message, cause },
-            Mark::Skipped(word) => TestResult::SkippedWithCause { type_: word.to_owned(), message, cause },
-            Mark::Pass => TestResult::Success,
-        };
-        case
-    }
-}
-
-/// Text for a CDATA section. The writer puts it between the marks as it is, so an end mark within it is split over two sections; a
-/// reader joins them again. The one place where text reaches the writer that it does not escape itself.
-fn cdata(plain: &str) -> String {
-    plain.replace("]]>", "]]]]><![CDATA[>")
-}
-
-/// The length of an attribute's value as written.
-fn escaped(plain: &str) -> usize {
-    plain.len() + plain.bytes().filter(|byte| matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\'')).count() * 5
-}
-
-fn row(mark: Mark, finding: &Finding) -> Case {
-    let class = text::name(&finding.check, NAME).replace('/', ".");
-    let name = text::name(&finding.subject, NAME);
-    let (message, body) = match mark {
-        Mark::Pass => (String::new(), String::new()),
-        Mark::Skipped(_) | Mark::Failure(_) | Mark::Error(_) => (reason(finding), evidence(finding)),
+/// The case of a row, or of rows that say the same.
+fn case(group: &Group<'_>) -> Case {
+    let Some(first) = group.rows.first() else {
+        return Case::new(RUN, "rows", Mark::Pass, "", "");
     };
-    Case::new(&class, &name, mark, &message, &body)
+    let class = class(&first.check);
+    if let Some(name) = group.name() {
+        let message = group.message();
+        let body =
+            format!("{message}\n{}\nmore: parallax explain {}", group.subjects(), text::short(&first.check, NAME));
+        return Case::new(&class, &name, group.mark, &message, &body);
+    }
+    // A row that is about nothing has no subject, and readers skip a case without a name.
+    let subject = if first.subject.is_empty() { &first.check } else { &first.subject };
+    let name = text::name(subject, NAME);
+    let (message, body) = match group.mark {
+        Mark::Pass => (String::new(), String::new()),
+        Mark::Skipped(_) | Mark::Failure(_) | Mark::Error(_) => (reason(first), evidence(first)),
+    };
+    Case::new(&class, &name, group.mark, &message, &body)
+}
+
+/// The check's id with dots for slashes. GitLab joins suite, class and name by `_`, so there is none in a class: the first one ends it, and no
+/// two pairs of class and name are one identity.
+fn class(check: &str) -> String {
+    let odd = |char: char| matches!(char, '_' | '.');
+    if check.contains(odd) {
+        // The line end makes `name` add a digest, which keeps what would look alike apart.
+        return text::name(&format!("{check}\n"), NAME).replace('/', ".").replace('_', "-");
+    }
+    text::name(check, NAME).replace('/', ".").replace('_', "-")
 }
 
 /// One line that says why a case did not pass.
@@ -170,6 +156,14 @@ fn reason(finding: &Finding) -> String {
         Some(waiver) if finding.outcome == Outcome::Waived => {
             let reason = text::short(&waiver.reason, MESSAGE);
             format!("waived until {} by {}: {reason}", text::plain(&waiver.until), text::short(&waiver.by, NAME))
+        }
+        _ if finding.outcome == Outcome::Held => {
+            let instead = finding.held.unwrap_or(Outcome::Held).word();
+            format!(
+                "held by the baseline, {instead} ({}): {}",
+                finding.severity.word(),
+                text::short(&finding.message, MESSAGE)
+            )
         }
         _ if finding.message.is_empty() => {
             format!("{}: {}", finding.outcome.word(), text::short(&finding.title, MESSAGE))
@@ -202,71 +196,3 @@ fn notes(run: &Run) -> String {
     let notes = run.notes.iter().map(|note| text::short(note, MESSAGE));
     std::iter::once(first_line(run)).chain(notes).collect::<Vec<_>>().join("\n")
 }
-
-/// The cases of a report, unique and within its size.
-#[derive(Default)]
-struct Suite {
-    cases: Vec<Case>,
-    identities: BTreeSet<String>,
-    bytes: usize,
-    coherent: usize,
-    left_out: usize,
-    worst_left_out: Option<Mark>,
-}
-
-impl Suite {
-    fn add(&mut self, mut case: Case) {
-        let passes = case.mark == Mark::Pass;
-        if self.bytes + case.bytes() > MOST_BYTES || (passes && self.coherent == MOST_COHERENT) {
-            self.left_out += 1;
-            self.worst_left_out = self.worst_left_out.into_iter().chain([case.mark]).min_by_key(|mark| mark.rank());
-            return;
-        }
-        self.bytes += case.bytes();
-        self.coherent += usize::from(passes);
-        self.set_apart(&mut case);
-        self.cases.push(case);
-    }
-
-    /// Two cases of one identity collapse in GitLab, so the later one gets a number.
-    fn set_apart(&mut self, case: &mut Case) {
-        let plain_name = case.name.clone();
-        let mut number = 1_usize;
-        while !self.identities.insert(format!("{}_{}", case.class, case.name)) {
-            number += 1;
-            case.name = format!("{plain_name} ({number})");
-        }
-    }
-
-    /// `started_ms` in milliseconds since 1970.
-    fn write(mut self, started_ms: i64, host: &str) -> String {
-        if let Some(worst) = self.worst_left_out {
-            let message = format!("{} left out to keep this report small", counted(self.left_out, "row"));
-            let body = format!("{message}; the table and the JSON report hold all of them");
-            let mark = if worst == Mark::Pass { Mark::Skipped("left-out") } else { worst };
-            let mut case = Case::new(RUN, "rows left out", mark, &message, &body);
-            self.set_apart(&mut case);
-            self.cases.push(case);
-        }
-        let mut suite = TestSuite::new("parallax");
-        suite.package = "parallax".to_owned();
-        suite.hostname = text::short(host, NAME);
-        let started = OffsetDateTime::from_unix_timestamp_nanos(i128::from(started_ms) * 1_000_000);
-        suite.set_timestamp(
-            started.ok().filter(|at| (0..=9999).contains(&at.year())).unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        );
-        suite.add_testcases(self.cases.iter().map(Case::test_case));
-        let mut written = Vec::new();
-        match ReportBuilder::new().add_testsuite(suite).build().write_xml(&mut written) {
-            Ok(()) => String::from_utf8_lossy(&written).into_owned() + "\n",
-            Err(_) => UNWRITABLE.to_owned(),
-        }
-    }
-}
-
-/// Writing to memory does not fail; were it ever to, the report must not read as success.
-const UNWRITABLE: &str = concat!(
-    r#"<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="parallax">"#,
-    r#"<testcase classname="parallax.run" name="ran"><error>the report could not be written</error></testcase>"#,
-    "</testsuite></testsuites>\n"
-);

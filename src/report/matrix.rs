@@ -28,12 +28,7 @@ impl Matrix {
     /// differ from. `whole` shows every participant and does not cut values to a cell.
     pub fn of(participants: &[Participant], whole: bool) -> Self {
         let most = if whole { VALUE } else { CELL };
-        let mut paths: Vec<&str> = Vec::new();
-        for (path, _) in participants.iter().flat_map(|side| &side.values) {
-            if !paths.contains(&path.as_str()) {
-                paths.push(path);
-            }
-        }
+        let paths = paths(participants);
         let shown = if whole { participants.len() } else { participants.len().min(SIDES) };
         let mut matrix = Self {
             names: participants.iter().take(shown).map(column_name).collect(),
@@ -43,11 +38,14 @@ impl Matrix {
         };
         for path in paths {
             let values: Vec<_> = participants.iter().map(|side| value(side, path)).collect();
-            if participants.len() > 1 && values.windows(2).all(|pair| pair[0] == pair[1]) {
+            if !differs(participants, path) {
                 matrix.equal.push(text::short(path, CELL));
             } else {
-                let cells = values.iter().take(shown);
-                let cells = cells.map(|value| value.map_or_else(|| "-".to_owned(), |value| text::short(value, most)));
+                let cells = values.iter().take(shown).map(|value| match value {
+                    None => "-".to_owned(),
+                    Some(value) if whole => text::short(value, most),
+                    Some(value) => text::short(&gist(participants, path, value), most),
+                });
                 matrix.rows.push((text::short(path, CELL), cells.collect()));
             }
         }
@@ -99,7 +97,46 @@ impl Matrix {
     }
 }
 
-fn value<'a>(side: &'a Participant, path: &str) -> Option<&'a str> {
+/// The facts of a row, in the order in which they are first named. A list of records is left out where their fields stand for themselves:
+/// the check reads these, and the whole of it is long.
+pub fn paths(participants: &[Participant]) -> Vec<&str> {
+    let mut paths: Vec<&str> = Vec::new();
+    for (path, _) in participants.iter().flat_map(|side| &side.values) {
+        if !paths.contains(&path.as_str()) {
+            paths.push(path);
+        }
+    }
+    let all = paths.clone();
+    let stands_apart = |path: &str| {
+        let field = |other: &&str| other.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+        path.ends_with("[]") && all.iter().any(field)
+    };
+    paths.retain(|path| !stands_apart(path));
+    paths
+}
+
+/// Whether a fact tells the participants apart; one alone has nothing to agree with.
+pub fn differs(participants: &[Participant], path: &str) -> bool {
+    let first = participants.first().and_then(|side| value(side, path));
+    participants.len() < 2 || participants.iter().any(|side| value(side, path) != first)
+}
+
+/// A list of many, of which another participant names one by the same word: the port that an endpoint has among all that are listened on.
+pub fn gist(participants: &[Participant], path: &str, value: &str) -> String {
+    let word = |path: &str| path.rsplit_once("[].").map(|(_, word)| word.to_owned());
+    let Some(listed) = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else { return value.to_owned() };
+    let items: Vec<&str> = listed.split(", ").collect();
+    let mut named = participants.iter().flat_map(|side| &side.values).filter(|(other, value)| {
+        other != path && word(other).is_some() && word(other) == word(path) && items.contains(&value.as_str())
+    });
+    match named.next() {
+        Some((_, one)) if items.len() > 1 => format!("{one} and {} more", items.len() - 1),
+        _ => value.to_owned(),
+    }
+}
+
+/// What a participant sees of a fact.
+pub fn value<'a>(side: &'a Participant, path: &str) -> Option<&'a str> {
     side.values.iter().find(|(found, _)| found == path).map(|(_, value)| value.as_str())
 }
 
@@ -132,6 +169,24 @@ mod tests {
         );
         assert_eq!(lines.last().unwrap(), "(equal in all: a.same)");
         assert_eq!(lines.iter().filter(|line| line.contains("a.same")).count(), 1);
+    }
+
+    #[test]
+    fn records_are_not_shown_whole_beside_their_fields() {
+        let sides =
+            [side("host", &[("a.b[]", "[port: 1, name: x]"), ("a.b[].port", "[1]")]), side("job", &[("c", "1")])];
+        let lines = Matrix::of(&sides, false).lines(80).join(" ");
+        assert!(lines.contains("a.b[].port") && !lines.contains("name: x"), "{lines}");
+    }
+
+    #[test]
+    fn of_many_ports_the_one_that_matters_is_shown() {
+        let many: Vec<_> = (1..100).map(|port| port.to_string()).collect();
+        let many = format!("[{}]", many.join(", "));
+        let sides = [side("host", &[("l[].port", many.as_str())]), side("job", &[("e[].port", "77")])];
+        let lines = |whole| Matrix::of(&sides, whole).lines(80).join(" ");
+        assert!(lines(false).contains("77 and 98 more"), "{}", lines(false));
+        assert!(lines(true).contains("98"), "all with -v: {}", lines(true));
     }
 
     #[test]

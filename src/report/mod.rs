@@ -3,9 +3,14 @@
 //!
 //! Everything that comes from a target (names, values, reasons) passes [`text::plain`] on its way out; nothing here writes it raw.
 
+pub mod baseline;
+pub mod codequality;
+mod endpoints;
 pub mod explain;
 pub mod json;
 pub mod junit;
+pub mod log;
+pub mod markdown;
 mod matrix;
 mod page;
 pub mod summary;
@@ -23,11 +28,17 @@ pub enum Format {
     Json,
     /// JUnit XML, as GitLab reads it.
     Junit,
+    /// Markdown for a comment on a merge request.
+    Markdown,
+    /// GitLab's job log: [`Format::Table`] in sections.
+    Log,
+    /// Code Quality JSON, as GitLab reads it.
+    Codequality,
 }
 
 impl Format {
     /// All of them, in the order in which a help text names them.
-    pub const ALL: [Self; 3] = [Self::Table, Self::Json, Self::Junit];
+    pub const ALL: [Self; 6] = [Self::Table, Self::Json, Self::Junit, Self::Markdown, Self::Log, Self::Codequality];
 
     /// The word on the command line.
     pub fn word(self) -> &'static str {
@@ -35,11 +46,14 @@ impl Format {
             Self::Table => "table",
             Self::Json => "json",
             Self::Junit => "junit",
+            Self::Markdown => "markdown",
+            Self::Log => "log",
+            Self::Codequality => "codequality",
         }
     }
 }
 
-/// How a rendering for people looks. JSON and JUnit do not depend on it.
+/// How a rendering for people looks. Table and log depend on it; the others do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
     /// Whether SGR colour sequences are written.
@@ -75,6 +89,9 @@ pub fn render(format: Format, run: &Run, style: &Style) -> String {
         Format::Table => table::render(run, style),
         Format::Json => json::render(run, style),
         Format::Junit => junit::render(run, style),
+        Format::Markdown => markdown::render(run, style),
+        Format::Log => log::render(run, style),
+        Format::Codequality => codequality::render(run, style),
     }
 }
 
@@ -85,5 +102,8 @@ pub fn failed_run(format: Format, message: &str, command: &str) -> String {
         Format::Table => table::failed_run(message, command),
         Format::Json => json::failed_run(message, command),
         Format::Junit => junit::failed_run(message, command),
+        Format::Markdown => markdown::failed_run(message, command),
+        Format::Log => log::failed_run(message, command),
+        Format::Codequality => codequality::failed_run(message, command),
     }
 }

@@ -1,5 +1,6 @@
 //! The counts and the words of the verdict that every report opens with: the one place where a verdict becomes a word.
 
+use super::text;
 use crate::check::{Finding, Outcome, Run, Severity, Verdict};
 
 /// The word for a verdict, the same in every report.
@@ -38,6 +39,9 @@ pub fn first_line(run: &Run) -> String {
     let unknown = run.count(Outcome::Unknown);
     parts.push(format!("{unknown} unknown{}", if run.allow_unknown && unknown > 0 { " allowed" } else { "" }));
     parts.push(format!("{} coherent", run.count(Outcome::Coherent)));
+    if let Some(line) = baseline_line(run) {
+        parts.push(line);
+    }
     if run.count(Outcome::Waived) > 0 {
         parts.push(format!("{} waived", run.count(Outcome::Waived)));
     }
@@ -52,6 +56,27 @@ pub fn first_line(run: &Run) -> String {
         line.push_str(&format!(", {} not on the chain", run.off_chain));
     }
     line
+}
+
+/// How many findings the baseline holds, and how many that it recorded are gone; `None` without a baseline.
+pub fn baseline_line(run: &Run) -> Option<String> {
+    let baseline = run.baseline.as_ref()?;
+    let gone = match baseline.gone() {
+        0 => String::new(),
+        gone => format!(" ({gone} gone)"),
+    };
+    Some(format!("{} held by the baseline{gone}", run.count(Outcome::Held)))
+}
+
+/// What became of each recorded finding that the run does not have, one line each.
+pub fn past_lines(run: &Run) -> Vec<String> {
+    let past = run.baseline.iter().flat_map(|baseline| &baseline.past);
+    past.map(|past| {
+        let gone = if past.fate.is_gone() { "gone" } else { "not gone" };
+        let (check, subject) = (text::short(&past.check, 300), text::short(&past.subject, 300));
+        format!("{gone}, {}: {check} {subject}", past.fate.words())
+    })
+    .collect()
 }
 
 /// `1 row`, `2 rows`.

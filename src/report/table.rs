@@ -1,14 +1,15 @@
 //! The default view: one screen for a person.
 //!
 //! In this order: the verdict and the counts; each incoherence with who sees what, what it breaks and what to do, its symptoms
-//! beneath it, errors before warnings; what could not be compared, grouped by reason; what was waived; which contexts could not
+//! beneath it, errors before warnings; endpoints that are answered differently; what could not be compared, grouped by reason; what was waived; which contexts could not
 //! be looked at; notes. With `verbose` every other row follows, and every context.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::endpoints::{differing, line};
 use super::matrix::Matrix;
 use super::page::{Ink, Page};
-use super::summary::{counted, decides, first_line};
+use super::summary::{counted, decides, first_line, past_lines};
 use super::{Style, text};
 use crate::check::{Finding, Outcome, Run, Severity, Verdict};
 
@@ -22,20 +23,16 @@ const SHOWN: usize = 12;
 /// Renders a run for a person.
 pub fn render(run: &Run, style: &Style) -> String {
     let mut page = Page::new(style);
-    let ink = match run.verdict() {
-        Verdict::Coherent => Ink::Good,
-        Verdict::Incoherent => Ink::Bad,
-        Verdict::Warnings | Verdict::Undetermined => Ink::Warn,
-    };
-    page.text(ink, 0, &first_line(run));
-    missing(&mut page, run);
+    verdict(&mut page, run);
     incoherent(&mut page, run, style);
+    endpoints(&mut page, run, style);
     unknown(&mut page, run, style);
+    held(&mut page, run, style);
     waived(&mut page, run, style);
     contexts(&mut page, run, style);
     notes(&mut page, run, style);
     if style.verbose {
-        rows(&mut page, run);
+        rows(&mut page, run, &[Outcome::Unknown, Outcome::Coherent, Outcome::NotApplicable]);
     } else if run.findings.iter().any(|finding| finding.outcome != Outcome::Incoherent) {
         page.gap();
         page.text(Ink::Dim, 0, "-v lists every row and every context");
@@ -48,7 +45,14 @@ pub fn failed_run(message: &str, command: &str) -> String {
     format!("failed: {} (parallax {})\n", text::short(message, SENTENCE), text::short(command, SENTENCE))
 }
 
-fn missing(page: &mut Page, run: &Run) {
+/// The first line, and what keeps a run from being coherent beside its rows.
+pub(super) fn verdict(page: &mut Page, run: &Run) {
+    let ink = match run.verdict() {
+        Verdict::Coherent => Ink::Good,
+        Verdict::Incoherent => Ink::Bad,
+        Verdict::Warnings | Verdict::Undetermined => Ink::Warn,
+    };
+    page.text(ink, 0, &first_line(run));
     if run.comparisons() == 0 {
         page.gap();
         page.text(Ink::Warn, 0, "nothing was compared, so nothing is known");
@@ -79,7 +83,8 @@ fn head<'a>(by_key: &BTreeMap<(&'a str, &'a str), &'a Finding>, finding: &'a Fin
     own
 }
 
-fn incoherent(page: &mut Page, run: &Run, style: &Style) {
+/// The incoherent rows, each symptom beneath its cause.
+pub(super) fn incoherent(page: &mut Page, run: &Run, style: &Style) {
     let found = || run.findings.iter().filter(|finding| finding.outcome == Outcome::Incoherent);
     let by_key: BTreeMap<_, _> = found().map(|one| ((one.check.as_str(), one.subject.as_str()), one)).collect();
     let mut symptoms: BTreeMap<(&str, &str), Vec<&Finding>> = BTreeMap::new();
@@ -126,44 +131,108 @@ fn one_incoherent(page: &mut Page, finding: &Finding, symptoms: &[&Finding], sty
     page.command(2, "more:   ", "parallax explain", &text::name(&finding.check, 80), style.links);
 }
 
-/// What could not be compared, grouped by context and reason, so that one cause of many unknown rows is read once.
-fn unknown(page: &mut Page, run: &Run, style: &Style) {
-    let mut by_reason: BTreeMap<(String, String), Vec<&Finding>> = BTreeMap::new();
+/// The endpoints of which contexts say different things.
+fn endpoints(page: &mut Page, run: &Run, style: &Style) {
+    let found = differing(run);
+    let shown = if style.verbose { found.len() } else { SHOWN };
+    for note in found.iter().take(shown) {
+        page.gap();
+        page.labelled(Ink::Plain, 0, "endpoint: ", &text::short(&note.endpoint, SENTENCE));
+        note.answers.iter().for_each(|answer| page.text(Ink::Plain, 4, &line(answer)));
+    }
+    rest(page, found.len().saturating_sub(shown), "endpoint");
+}
+
+/// What could not be compared, grouped by reason, so that one cause of many unknown rows is read once.
+pub(super) fn unknown(page: &mut Page, run: &Run, style: &Style) {
+    let mut by_reason: BTreeMap<String, Reason<'_>> = BTreeMap::new();
     for finding in run.findings.iter().filter(|finding| finding.outcome == Outcome::Unknown) {
-        let (context, reason) = match finding.unseen.first() {
-            Some(unseen) => (text::short(&unseen.context, SENTENCE), text::short(&unseen.reason, SENTENCE)),
-            None => (String::new(), sentence(finding)),
+        let (context, why) = match finding.unseen.first() {
+            Some(unseen) => (Some(text::short(&unseen.context, SENTENCE)), text::short(&unseen.reason, SENTENCE)),
+            None => (None, sentence(finding)),
         };
-        by_reason.entry((context, reason)).or_default().push(finding);
+        let reason = by_reason.entry(why).or_default();
+        reason.contexts.extend(context);
+        reason.checks.insert(&finding.check);
+        reason.decides |= decides(run, finding);
     }
     if by_reason.is_empty() {
         return;
     }
-    let passes = |rows: &[&Finding]| !rows.iter().any(|row| decides(run, row));
-    let mut groups: Vec<_> = by_reason.into_iter().collect();
-    groups.sort_by_key(|(_, rows)| passes(rows));
+    let mut reasons: Vec<_> = by_reason.into_iter().collect();
+    reasons.sort_by_key(|(_, reason)| !reason.decides);
     page.gap();
-    let shown = if style.verbose { groups.len() } else { SHOWN };
-    for ((context, reason), rows) in groups.iter().take(shown) {
-        let mut checks: Vec<_> = rows.iter().map(|row| text::plain(&row.check)).collect();
-        checks.dedup();
-        let mut line = format!("{} could not be compared", counted(checks.len(), "check"));
-        if !context.is_empty() {
-            line.push_str(&format!(" for {context}"));
+    let shown = if style.verbose { reasons.len() } else { SHOWN };
+    for (why, reason) in reasons.iter().take(shown) {
+        let mut line = format!("{} could not be compared", counted(reason.checks.len(), "check"));
+        match reason.contexts.len() {
+            0 => {}
+            1 => line.push_str(&format!(" for {}", some(&reason.contexts, style))),
+            many => line.push_str(&format!(" for {many} contexts ({})", some(&reason.contexts, style))),
         }
-        line.push_str(&format!(": {reason}"));
-        let ink = if passes(rows) { Ink::Dim } else { Ink::Warn };
-        page.labelled(ink, 0, "unknown: ", &line);
-        let named = if style.verbose { checks.len() } else { NAMED };
-        let more = checks.len().saturating_sub(named);
-        checks.truncate(named);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        page.text(Ink::Dim, 9, &format!("{}{more}", checks.join(", ")));
+        line.push_str(&format!(": {why}"));
+        page.labelled(if reason.decides { Ink::Warn } else { Ink::Dim }, 0, "unknown: ", &line);
+        let checks = reason.checks.iter().map(|check| text::plain(check)).collect();
+        page.text(Ink::Dim, 9, &some(&checks, style));
     }
-    rest(page, groups.len().saturating_sub(shown), "reason");
+    rest(page, reasons.len().saturating_sub(shown), "reason");
 }
 
-fn waived(page: &mut Page, run: &Run, style: &Style) {
+/// What one reason kept from being compared.
+#[derive(Default)]
+struct Reason<'a> {
+    contexts: BTreeSet<String>,
+    checks: BTreeSet<&'a str>,
+    decides: bool,
+}
+
+/// The first few, and how many more; all with `verbose`.
+fn some(names: &BTreeSet<String>, style: &Style) -> String {
+    let most = if style.verbose { names.len() } else { NAMED };
+    let named: Vec<_> = names.iter().take(most).map(String::as_str).collect();
+    match names.len().saturating_sub(most) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+/// What the baseline holds, and what became of the rest of it.
+pub(super) fn held(page: &mut Page, run: &Run, style: &Style) {
+    let Some(baseline) = &run.baseline else { return };
+    let found: Vec<_> = run.findings.iter().filter(|finding| finding.outcome == Outcome::Held).collect();
+    let past = past_lines(run);
+    if found.is_empty() && past.is_empty() {
+        return;
+    }
+    page.gap();
+    if style.verbose {
+        for finding in found {
+            let instead = finding.held.unwrap_or(finding.outcome).word();
+            let line = format!(
+                "{} ({}), {instead}, {}",
+                sentence(finding),
+                text::plain(&finding.check),
+                finding.severity.word()
+            );
+            page.labelled(Ink::Dim, 0, "held: ", &line);
+        }
+    } else if !found.is_empty() {
+        let line = format!(
+            "{} recorded in {} (-v lists them)",
+            counted(found.len(), "row"),
+            text::short(&baseline.by, SENTENCE)
+        );
+        page.labelled(Ink::Dim, 0, "held: ", &line);
+    }
+    let shown = if style.verbose { past.len() } else { SHOWN };
+    for line in past.iter().take(shown) {
+        page.labelled(Ink::Dim, 0, "baseline: ", line);
+    }
+    rest(page, past.len().saturating_sub(shown), "recorded finding");
+}
+
+/// The waived rows.
+pub(super) fn waived(page: &mut Page, run: &Run, style: &Style) {
     let found: Vec<_> = run.findings.iter().filter(|finding| finding.outcome == Outcome::Waived).collect();
     if found.is_empty() {
         return;
@@ -194,7 +263,7 @@ fn waived(page: &mut Page, run: &Run, style: &Style) {
 }
 
 /// The contexts from which looking lacks something; all of them with `verbose`.
-fn contexts(page: &mut Page, run: &Run, style: &Style) {
+pub(super) fn contexts(page: &mut Page, run: &Run, style: &Style) {
     let limited: Vec<_> = run.contexts.iter().filter(|context| style.verbose || !context.limits.is_empty()).collect();
     if limited.is_empty() {
         return;
@@ -221,7 +290,8 @@ fn contexts(page: &mut Page, run: &Run, style: &Style) {
     rest(page, limited.len().saturating_sub(shown), "context");
 }
 
-fn notes(page: &mut Page, run: &Run, style: &Style) {
+/// What else a reader must know.
+pub(super) fn notes(page: &mut Page, run: &Run, style: &Style) {
     if run.notes.is_empty() {
         return;
     }
@@ -234,8 +304,8 @@ fn notes(page: &mut Page, run: &Run, style: &Style) {
 }
 
 /// The rows that nothing else on the page shows one by one.
-fn rows(page: &mut Page, run: &Run) {
-    for outcome in [Outcome::Unknown, Outcome::Coherent, Outcome::NotApplicable] {
+pub(super) fn rows(page: &mut Page, run: &Run, outcomes: &[Outcome]) {
+    for &outcome in outcomes {
         page.gap();
         for finding in run.findings.iter().filter(|finding| finding.outcome == outcome) {
             let ink = if outcome == Outcome::Coherent { Ink::Good } else { Ink::Dim };

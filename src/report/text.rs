@@ -59,7 +59,15 @@ pub fn name(foreign: &str, most: usize) -> String {
 
 /// A document as indented JSON in which no invisible character stands raw: it may be printed to a terminal, and holds the same values.
 pub fn json<T: Serialize>(document: &T) -> serde_json::Result<String> {
-    let raw = serde_json::to_string_pretty(document)?;
+    Ok(escaped(&serde_json::to_string_pretty(document)?))
+}
+
+/// [`json`], on one line.
+pub fn json_line<T: Serialize>(document: &T) -> serde_json::Result<String> {
+    Ok(escaped(&serde_json::to_string(document)?))
+}
+
+fn escaped(raw: &str) -> String {
     let mut shown = String::with_capacity(raw.len());
     for char in raw.chars() {
         // The structure is ASCII, so each of these stands in a string. serde_json has escaped U+0000 to U+001F.
@@ -69,7 +77,7 @@ pub fn json<T: Serialize>(document: &T) -> serde_json::Result<String> {
             shown.push(char);
         }
     }
-    Ok(shown)
+    shown
 }
 
 fn picture(control: char) -> char {

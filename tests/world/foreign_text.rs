@@ -97,6 +97,9 @@ pub fn foreign_text_is_shown_and_never_obeyed() {
         let shown = run(&["doctor", "--offline", "-v", "--format", format]).stdout;
         assert!(String::from_utf8_lossy(&shown).contains("parallax-world-hostile"), "{format}");
     }
+    for format in ["markdown", "codequality"] {
+        run(&["doctor", "--offline", "-v", "--format", format]);
+    }
     let junit = run(&["doctor", "--offline", "-v", "--format", "junit"]).stdout;
     let cases = expat(&junit);
     assert!(cases.iter().any(|name| name.contains("parallax-world-hostile")), "{cases:#?}");

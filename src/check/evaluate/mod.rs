@@ -45,16 +45,8 @@ pub fn evaluate(catalogue: &Catalogue, snapshots: &[Snapshot], options: &Options
     }
     attach_causes(catalogue, &mut findings);
     waiver::apply(catalogue, options, &mut findings)?;
-    let place = |outcome| match outcome {
-        Outcome::Incoherent => 0,
-        Outcome::Unknown => 1,
-        Outcome::Waived => 2,
-        Outcome::Coherent => 3,
-        Outcome::NotApplicable => 4,
-    };
     findings.sort_by(|one, two| {
-        let key = |finding: &Finding| place(finding.outcome);
-        (key(one), &one.check, &one.subject).cmp(&(key(two), &two.check, &two.subject))
+        (one.outcome.place(), &one.check, &one.subject).cmp(&(two.outcome.place(), &two.check, &two.subject))
     });
     Ok(findings)
 }

@@ -43,6 +43,7 @@ impl Draft<'_> {
             unseen: self.unseen,
             caused_by: None,
             waiver: None,
+            held: None,
             comparisons: self.comparisons,
             about: self.about,
         }

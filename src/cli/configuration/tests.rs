@@ -3,7 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::{Author, Configuration, ConfigurationError, Waiver, load_from, parse, schema};
+use super::{Author, Configuration, ConfigurationError, load_from, parse, schema};
+use crate::check::Waiver;
 use crate::probe::Account;
 
 fn read(text: &str) -> Result<Configuration, ConfigurationError> {

@@ -12,7 +12,8 @@ use toml::Spanned;
 use toml::value::Datetime;
 use url::Url;
 
-use super::{Author, Configuration, Waiver};
+use super::{Author, Configuration};
+use crate::check::Waiver;
 use crate::probe::Account;
 
 /// How a day is written.

@@ -59,12 +59,17 @@ pub struct Bundles<'t> {
 
 impl<'t> Bundles<'t> {
     pub fn new(target: &'t Target<'t>, nix: &Nix) -> Self {
-        let given = nix.settings.as_ref().and_then(|list| {
+        // A user without a process has no setting in an environment; files are read all the same.
+        let settings = match &nix.settings {
+            Fact::Unobserved(Reason::NoProcess) => Fact::Absent,
+            settings => settings.as_ref(),
+        };
+        let given = settings.and_then(|list| {
             let setting = list.items.iter().find(|setting| setting.name == "ssl-cert-file");
             match (setting, &list.more) {
                 (Some(setting), _) => setting.value.clone(),
-                (None, Some(reason)) => Fact::Unobserved(reason.clone()),
-                (None, None) => Fact::Absent,
+                (None, Some(reason)) if *reason != Reason::NoProcess => Fact::Unobserved(reason.clone()),
+                (None, _) => Fact::Absent,
             }
         });
         Self { target, setting: given, known: BTreeMap::new() }

@@ -19,7 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Greets the daemon.
 pub(super) fn observe(target: &Target<'_>, path: &str) -> Daemon {
     if let Some(by) = &target.wishes.skip_handshake {
-        return unobserved(&Reason::Disabled { by: by.clone() });
+        // That there is no socket is known without asking, and nobody asks later where there is none.
+        return match target.root.look(path) {
+            Err(LookError::NotFound { .. }) => failed("ENOENT".to_owned(), Fact::Absent),
+            _ => unobserved(&Reason::Disabled { by: by.clone() }),
+        };
     }
     if let Some(reason) = incomplete(target) {
         return unobserved(&reason);

@@ -117,6 +117,14 @@ fn a_handshake_that_is_left_out_says_so_and_connects_to_nothing() {
 }
 
 #[test]
+fn where_there_is_no_socket_nobody_has_to_ask_to_know_that_nothing_answers() {
+    let wishes = Wishes { skip_handshake: Some("another child".to_owned()), ..Wishes::default() };
+    let store = seen(&with_database(&header(2)), &environment("HOME=/h"), &wishes, &[]);
+    assert_eq!(store.daemon.answers, Fact::Present(false));
+    assert_eq!(store.daemon.failure, Fact::Present("ENOENT".to_owned()));
+}
+
+#[test]
 fn a_stale_socket_is_there_and_refuses() {
     let directory = with_database(&header(2));
     drop(UnixListener::bind(directory.path().join("nix/var/nix/daemon-socket/socket")).expect("bind"));

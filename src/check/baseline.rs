@@ -1,0 +1,242 @@
+//! The baseline: findings that were there when a shop began to look, recorded so that later runs fail on new ones only.
+//!
+//! A finding is held where check, subject and outcome are as recorded, its severity is no worse, and, of an unknown row, nothing else could
+//! not be observed than was recorded. So an incoherence that can't be observed any more is unknown and counts, and so is an unknown row that
+//! lost more than before. Judges a run that is done; reads no file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::finding::{Finding, Outcome, Severity};
+use super::run::Run;
+
+/// The name and version of the document.
+pub const SCHEMA: &str = "parallax.baseline/1";
+
+/// The document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "parallax.baseline/1")]
+pub struct Baseline {
+    /// `parallax.baseline/1`.
+    #[serde(deserialize_with = "this_version")]
+    pub schema: String,
+    /// The findings, by check and subject; each pair stands once.
+    #[serde(deserialize_with = "each_once")]
+    #[schemars(with = "Vec<Entry>")]
+    pub findings: Vec<Entry>,
+}
+
+/// One recorded finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The check's id.
+    pub check: String,
+    /// What the row is about.
+    pub subject: String,
+    /// What it came to.
+    pub outcome: Recorded,
+    /// How bad an incoherence of this check was then.
+    pub severity: Severity,
+    /// What could not be observed, for an unknown row, sorted: context, fact and reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<String>,
+}
+
+/// An outcome that a baseline records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recorded {
+    /// The claim did not hold.
+    Incoherent,
+    /// It could not be compared.
+    Unknown,
+}
+
+/// What a run was held against, and which recorded findings it does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Against {
+    /// The file.
+    pub by: String,
+    /// The recorded findings that are neither held nor open as something else, in the order of the file.
+    pub past: Vec<Past>,
+}
+
+/// A recorded finding that today's run does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Past {
+    /// The check's id.
+    pub check: String,
+    /// What the row was about.
+    pub subject: String,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a recorded finding that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// Its check compared, and the claim holds: gone.
+    Coherent,
+    /// Its check looked everywhere and saw no such subject: gone.
+    NotSeen,
+    /// A waiver covers it now.
+    Waived,
+    /// Whether it is still there could not be determined.
+    Undetermined,
+}
+
+impl Fate {
+    /// The words used in every report.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Coherent => "coherent now",
+            Self::NotSeen => "no longer seen",
+            Self::Waived => "waived now",
+            Self::Undetermined => "could not be determined",
+        }
+    }
+
+    /// Whether the finding is gone, as far as can be known.
+    pub fn is_gone(self) -> bool {
+        matches!(self, Self::Coherent | Self::NotSeen)
+    }
+}
+
+impl Against {
+    /// How many recorded findings are gone.
+    pub fn gone(&self) -> usize {
+        self.past.iter().filter(|past| past.fate.is_gone()).count()
+    }
+}
+
+impl Recorded {
+    fn of(outcome: Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Incoherent => Some(Self::Incoherent),
+            Outcome::Unknown => Some(Self::Unknown),
+            Outcome::Coherent | Outcome::Held | Outcome::Waived | Outcome::NotApplicable => None,
+        }
+    }
+}
+
+impl Baseline {
+    /// Today's findings: those that are incoherent, and those that are unknown where unknown rows may not pass; held ones too.
+    pub fn of(run: &Run) -> Self {
+        let entry = |finding: &Finding| {
+            let outcome = Recorded::of(finding.held.unwrap_or(finding.outcome))?;
+            (outcome == Recorded::Incoherent || !run.allow_unknown).then(|| Entry {
+                check: finding.check.clone(),
+                subject: finding.subject.clone(),
+                outcome,
+                severity: finding.severity,
+                unseen: unseen(finding).into_iter().collect(),
+            })
+        };
+        let mut findings: Vec<_> = run.findings.iter().filter_map(entry).collect();
+        findings.sort_by(|one, two| (&one.check, &one.subject).cmp(&(&two.check, &two.subject)));
+        Self { schema: SCHEMA.to_owned(), findings }
+    }
+
+    /// The JSON Schema of the document.
+    pub fn schema() -> schemars::Schema {
+        schemars::schema_for!(Self)
+    }
+
+    /// Reads the document; the message of an error holds line and column.
+    pub fn read(json: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(json)
+    }
+
+    /// Holds the findings of a run that are recorded here, and says what became of the others. `by` is the file.
+    pub fn hold(&self, by: &str, run: &mut Run) {
+        let mut recorded: BTreeMap<(String, String), &Entry> =
+            self.findings.iter().map(|entry| ((entry.check.clone(), entry.subject.clone()), entry)).collect();
+        for finding in &mut run.findings {
+            let key = (finding.check.clone(), finding.subject.clone());
+            if recorded.get(&key).is_some_and(|entry| entry.covers(finding)) {
+                recorded.remove(&key);
+                finding.held = Some(finding.outcome);
+                finding.outcome = Outcome::Held;
+            }
+        }
+        run.findings.sort_by_key(|finding| finding.outcome.place());
+        let past = recorded.into_values().filter_map(|entry| {
+            let fate = entry.fate(run)?;
+            Some(Past { check: entry.check.clone(), subject: entry.subject.clone(), fate })
+        });
+        run.baseline = Some(Against { by: by.to_owned(), past: past.collect() });
+    }
+}
+
+impl Entry {
+    fn covers(&self, finding: &Finding) -> bool {
+        let recorded: BTreeSet<&String> = self.unseen.iter().collect();
+        Recorded::of(finding.outcome) == Some(self.outcome)
+            && finding.severity >= self.severity
+            && unseen(finding).iter().all(|lost| recorded.contains(lost))
+    }
+
+    /// What became of an entry that covers nothing; `None` where its row is open as something else, which says so itself.
+    fn fate(&self, run: &Run) -> Option<Fate> {
+        let mut own = run.findings.iter().filter(|finding| finding.check == self.check).peekable();
+        let known = own.peek().is_some();
+        let mut blind = !run.missing.is_empty() || run.contexts.iter().any(|context| context.entry == "none");
+        for finding in own {
+            if finding.subject == self.subject {
+                match finding.outcome {
+                    Outcome::Coherent => return Some(Fate::Coherent),
+                    Outcome::Waived => return Some(Fate::Waived),
+                    Outcome::Incoherent | Outcome::Unknown | Outcome::Held => return None,
+                    Outcome::NotApplicable => {}
+                }
+            }
+            let without = finding.waiver.as_ref().map(|waiver| waiver.instead_of).or(finding.held);
+            blind |= without.unwrap_or(finding.outcome) == Outcome::Unknown;
+        }
+        Some(if known && !blind { Fate::NotSeen } else { Fate::Undetermined })
+    }
+}
+
+/// What an unknown row could not observe.
+fn unseen(finding: &Finding) -> BTreeSet<String> {
+    if finding.held.unwrap_or(finding.outcome) != Outcome::Unknown {
+        return BTreeSet::new();
+    }
+    finding.unseen.iter().map(|lost| format!("{} {}: {}", lost.context, lost.fact, lost.reason)).collect()
+}
+
+fn this_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let found = String::deserialize(deserializer)?;
+    if found == SCHEMA { Ok(found) } else { Err(D::Error::custom(format!("{found:?} is not {SCHEMA}"))) }
+}
+
+fn each_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
+    struct Entries;
+    impl<'de> Visitor<'de> for Entries {
+        type Value = Vec<Entry>;
+
+        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("a list of findings")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<Entry>, A::Error> {
+            let (mut entries, mut seen) = (Vec::new(), BTreeSet::new());
+            while let Some(entry) = items.next_element::<Entry>()? {
+                if !seen.insert((entry.check.clone(), entry.subject.clone())) {
+                    return Err(A::Error::custom(format!("{} {:?} stands here twice", entry.check, entry.subject)));
+                }
+                entries.push(entry);
+            }
+            Ok(entries)
+        }
+    }
+    deserializer.deserialize_seq(Entries)
+}
