@@ -24,9 +24,10 @@ mod suite;
 
 use self::fold::{Group, groups};
 use self::suite::{Case, Mark, Suite};
+use super::endpoints::{counted_words, differing, line};
 use super::matrix::Matrix;
 use super::summary::{baseline_line, decides, first_line, past_lines, verdict_word};
-use super::{Style, endpoints, text};
+use super::{Style, text};
 use crate::check::{Finding, Outcome, Run};
 
 pub use self::fold::{COHERENT as MOST_COHERENT, NOT_APPLICABLE as MOST_NOT_APPLICABLE, UNKNOWN as MOST_UNKNOWN};
@@ -57,21 +58,26 @@ pub fn render(run: &Run, _style: &Style) -> String {
         let body = std::iter::once(message.clone()).chain(past_lines(run)).collect::<Vec<_>>().join("\n");
         suite.add(Case::new(RUN, "baseline", Mark::Skipped("held"), &message, &body));
     }
-    let differing = endpoints::differing(run);
-    if !differing.is_empty() {
-        let told = differing.iter().flat_map(|note| {
-            let answers = note.answers.iter().map(|answer| format!("  {}", endpoints::line(answer)));
-            std::iter::once(text::short(&note.endpoint, MESSAGE)).chain(answers)
-        });
-        let body = told.collect::<Vec<_>>().join("\n");
-        suite.add(Case::new(RUN, "endpoints", Mark::Skipped("endpoints"), &endpoints::counted_words(run), &body));
-    }
     let mut rows: Vec<_> = run.findings.iter().map(|finding| (mark(run, finding), finding)).collect();
     rows.sort_by_key(|(mark, _)| mark.rank());
     let groups = groups(rows);
     let folded: usize = groups.iter().filter(|group| group.rows.len() > 1).map(|group| group.rows.len()).sum();
     groups.iter().for_each(|group| suite.add(case(group)));
+    endpoints(&mut suite, run);
     suite.write(run.started_ms, &text::short(&run.host, NAME), &properties(run, folded))
+}
+
+/// What each context says of the endpoints that are answered differently: for reading beside the rows, and no result of its own.
+fn endpoints(suite: &mut Suite, run: &Run) {
+    let differing = differing(run);
+    if !differing.is_empty() {
+        let told = differing.iter().flat_map(|note| {
+            let answers = note.answers.iter().map(|answer| format!("  {}", line(answer)));
+            std::iter::once(text::short(&note.endpoint, MESSAGE)).chain(answers)
+        });
+        let body = told.collect::<Vec<_>>().join("\n");
+        suite.add(Case::new(RUN, "endpoints", Mark::Skipped("endpoints"), &counted_words(run), &body));
+    }
 }
 
 /// The report of a run that came to nothing: usage or configuration is wrong, or parallax itself failed.
