@@ -44,7 +44,7 @@
 //! | `key` | the value of the link that the rows share | `value`, `claim`, `subject`, `message` |
 //!
 //! A context has the fields `id`, `kind`, `name`, `service`, `user`, `image`, `role`, `boot`, `host`, `entry` (absent ones are `null`)
-//! and the families of facts: `identity`, `network`, `store`, `tools`, `credentials`, `nix`. In `from` and `over.a` only `a` is bound, in `to` and
+//! and the families of facts: `identity`, `network`, `store`, `tools`, `credentials`, `nix`, `reach`. In `from` and `over.a` only `a` is bound, in `to` and
 //! `over.b` only `b`; in `where`, `from` and `to` the element is bound too; conditions joined by `&&` that do not name it are asked first,
 //! once per context. In the message of an `agree` check, and for `b` with `partners = "some"`, a placeholder gives the differing values one after the other.
 //!

@@ -22,6 +22,8 @@ use crate::sys::root::Kind;
 
 /// The most bytes of a bundle; those of the distributions have about 220 KiB.
 const CAP: usize = 8 << 20;
+/// The most files of one directory of certificates.
+const LISTED: usize = 64;
 /// Where Nix looks when nothing names a bundle.
 const NIX_PLACES: [&str; 2] =
     ["/etc/ssl/certs/ca-certificates.crt", "/nix/var/nix/profiles/default/etc/ssl/certs/ca-bundle.crt"];
@@ -83,6 +85,39 @@ impl<'t> Bundles<'t> {
         let roots = Arc::new(self.look(client));
         self.known.insert(client, Arc::clone(&roots));
         roots
+    }
+
+    /// The roots for one endpoint: those of the client, and those that Docker (`/etc/docker/certs.d/HOST:PORT/*.crt`) and GitLab's runner
+    /// (`/etc/gitlab-runner/certs/HOST.crt`) keep for one host alone.
+    pub fn for_endpoint(&mut self, client: Client, named_by: &str, host: &str, port: u16) -> Arc<Roots> {
+        let roots = self.of(client);
+        let own = if named_by == "CI_REGISTRY" || named_by.starts_with("registry ") {
+            [format!("{host}:{port}"), host.to_owned()].iter().flat_map(|name| self.of_docker(name)).collect()
+        } else if named_by.starts_with("gitlab-runner") {
+            vec![
+                fact(self.target.root.read(&format!("/etc/gitlab-runner/certs/{host}.crt"), CAP))
+                    .map(|text| anchors(&text)),
+            ]
+        } else {
+            Vec::new()
+        };
+        own.into_iter().filter(|found| *found != Fact::Absent).fold(roots, |roots, found| {
+            let anchors = roots.anchors.clone().and_then(|known| found.map(|more| [known, more].concat()));
+            Arc::new(Roots { anchors, ..(*roots).clone() })
+        })
+    }
+
+    fn of_docker(&self, name: &str) -> Vec<Fact<Vec<TrustAnchor<'static>>>> {
+        let directory = format!("/etc/docker/certs.d/{name}");
+        match fact(self.target.root.list(&directory, LISTED)) {
+            Fact::Absent => Vec::new(),
+            Fact::Unobserved(reason) => vec![Fact::Unobserved(reason)],
+            Fact::Present((names, _)) => {
+                let files = names.iter().filter(|name| name.ends_with(".crt"));
+                let read = |name: &String| fact(self.target.root.read(&format!("{directory}/{name}"), CAP));
+                files.map(|name| read(name).map(|text| anchors(&text))).collect()
+            }
+        }
     }
 
     fn look(&self, client: Client) -> Roots {

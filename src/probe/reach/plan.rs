@@ -111,6 +111,7 @@ pub fn questions(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) ->
         let client = client(&endpoint.named_by);
         let found = askable(&url, &endpoint.named_by, facts);
         let proxy = if endpoint.named_by.starts_with("proxy ") { Fact::Absent } else { proxies.of_url(&url, client) };
+        let roots = bundles.for_endpoint(client, &endpoint.named_by, &host, port);
         let through = proxy.present().map(|proxy| askable(proxy, &endpoint.named_by, facts)).unwrap_or_default();
         places.insert(key.clone(), plan.questions.len());
         plan.questions.push(Question {
@@ -125,7 +126,7 @@ pub fn questions(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) ->
             proxy,
             proxy_addresses: through.found,
             proxy_more: through.more,
-            roots: bundles.of(client),
+            roots,
             on_disk: on_disk(target, &endpoint.named_by),
         });
     }

@@ -140,3 +140,23 @@ fn a_bundle_that_is_named_is_looked_at_whether_an_endpoint_needs_it_or_not() {
     assert_eq!((&row("AWS_CA_BUNDLE").exists, &row("AWS_CA_BUNDLE").roots), (&Fact::Present(false), &Fact::Absent));
     assert_eq!((list.items.len(), &list.more), (3, &None));
 }
+
+#[test]
+fn a_registry_and_a_runner_have_roots_for_one_host_beside_the_bundle() {
+    let pem = authority("Private CA", None).pem();
+    let files = [
+        ("etc/docker/certs.d/registry.example:5000/ca.crt", pem.as_str()),
+        ("etc/gitlab-runner/certs/gitlab.example.crt", pem.as_str()),
+    ];
+    let count = |named_by: &str, host: &str, port: u16| {
+        with_target(&files, &[], &Wishes::default(), |target| {
+            let nix = setting(None);
+            let roots = Bundles::new(target, &nix).for_endpoint(Client::Go, named_by, host, port);
+            roots.anchors.present().map(Vec::len)
+        })
+    };
+    assert_eq!(count("registry login", "registry.example", 5000), Some(1));
+    assert_eq!(count("registry login", "registry.example", 443), Some(0));
+    assert_eq!(count("gitlab-runner url", "gitlab.example", 443), Some(1));
+    assert_eq!(count("mc alias", "gitlab.example", 443), Some(0));
+}
