@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 
+use super::arguments::Looking;
 use crate::check::Waiver;
 use crate::probe::{Account, Wishes};
 
@@ -64,6 +65,8 @@ pub struct Configuration {
     pub waivers: Vec<Waiver>,
     /// The deadline of the whole run, in milliseconds.
     pub deadline_ms: Option<u64>,
+    /// Whether no credential may be shown to the endpoint that it is for.
+    pub no_credentials: bool,
     /// The directory with further checks, `checks` beside the file, if it is there.
     pub checks: Option<PathBuf>,
 }
@@ -190,15 +193,19 @@ pub fn parse(path: &Path, text: &str, author: Author) -> Result<Configuration, C
 }
 
 impl Configuration {
-    /// What of it the probes must know.
-    pub fn wishes(&self, offline: bool) -> Wishes {
+    /// What of it, and of the command line, the probes must know.
+    pub(super) fn wishes(&self, looking: &Looking) -> Wishes {
+        let offline = looking.offline.then(|| "--offline".to_owned());
+        let by_option = looking.no_credentials.then(|| "--no-credentials".to_owned());
+        let by_file = self.no_credentials.then(|| "no_credentials of parallax.toml".to_owned());
         Wishes {
             tools: self.tools.clone(),
             accounts: self.accounts.clone(),
             endpoints: self.endpoints.clone(),
             certificates: self.certificates.clone(),
-            offline,
-            reach: offline.then(|| "--offline".to_owned()),
+            offline: looking.offline,
+            no_credentials: by_option.or(by_file).or_else(|| offline.clone()),
+            reach: offline,
             ..Wishes::default()
         }
     }

@@ -51,7 +51,7 @@ pub(super) fn everything(looking: &Looking, configuration: &Configuration) -> Re
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
         let found = discover(&scope(looking, configuration)).await;
         let Discovered { contexts, refused, notes } = found;
-        let mut snapshots = look_from(contexts, deadline, &configuration.wishes(looking.offline)).await?;
+        let mut snapshots = look_from(contexts, deadline, &configuration.wishes(looking)).await?;
         snapshots.extend(refused.into_iter().map(not_entered));
         Ok(Gathered { snapshots, notes })
     })
@@ -72,15 +72,15 @@ pub(super) fn contexts(looking: &Looking, configuration: &Configuration) -> Resu
 pub(super) fn here(looking: &Looking, configuration: &Configuration) -> Result<Gathered, Failure> {
     in_runtime(async {
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
-        let snapshots = look_from(vec![own()?], deadline, &configuration.wishes(looking.offline)).await?;
+        let snapshots = look_from(vec![own()?], deadline, &configuration.wishes(looking)).await?;
         Ok(Gathered { snapshots, notes: Vec::new() })
     })
 }
 
 /// Looks from one context.
-pub(super) fn one(wanted: &Wanted, configuration: &Configuration) -> Result<Snapshot, Failure> {
+pub(super) fn one(wanted: &Wanted, no_credentials: bool, configuration: &Configuration) -> Result<Snapshot, Failure> {
     in_runtime(async {
-        let looking = Looking { deadline: None, offline: false, users: Vec::new() };
+        let looking = Looking { deadline: None, offline: false, no_credentials, users: Vec::new() };
         let context = match wanted {
             Wanted::Here => own()?,
             Wanted::Pid(pid) => of_process(*pid)?,
@@ -88,13 +88,13 @@ pub(super) fn one(wanted: &Wanted, configuration: &Configuration) -> Result<Snap
             Wanted::Service(name) => return named(ContextKind::Service, name, &looking, configuration).await,
             Wanted::User(name) => return named(ContextKind::User, name, &looking, configuration).await,
         };
-        look_at_one(context, configuration).await
+        look_at_one(context, &looking, configuration).await
     })
 }
 
-async fn look_at_one(context: Context, configuration: &Configuration) -> Result<Snapshot, Failure> {
+async fn look_at_one(context: Context, looking: &Looking, configuration: &Configuration) -> Result<Snapshot, Failure> {
     let deadline = Instant::now() + DEADLINE;
-    let snapshots = look_from(vec![context], deadline, &configuration.wishes(false)).await?;
+    let snapshots = look_from(vec![context], deadline, &configuration.wishes(looking)).await?;
     snapshots.into_iter().next().ok_or_else(|| Failure::Broken("one context gave no snapshot".into()))
 }
 
@@ -116,7 +116,7 @@ async fn named(
             || (kind == ContextKind::Container && header.id.starts_with(&format!("{id}/")))
     };
     if let Some(context) = found.contexts.iter().find(|context| is(&context.header)) {
-        return look_at_one(context.clone(), configuration).await;
+        return look_at_one(context.clone(), looking, configuration).await;
     }
     if let Some(refused) = found.refused.into_iter().find(|refused| is(&refused.header)) {
         return Ok(not_entered(refused));

@@ -60,6 +60,8 @@ pub struct Wishes {
     pub offline: bool,
     /// Who left out the second round of looking; none where the endpoints are asked.
     pub reach: Option<String>,
+    /// Who forbade to use any credential; none where each may be shown to its own endpoint.
+    pub no_credentials: Option<String>,
 }
 
 /// One `[[account]]` of `parallax.toml`: all keys for this endpoint are meant to be the same account.

@@ -32,6 +32,7 @@ users = ["deploy"]
 require = ["service:nix-daemon"]
 context = ["container:web"]
 deadline_ms = 30000
+no_credentials = true
 [[account]]
 name = "cache"
 endpoint = "https://S3.example/bucket"
@@ -68,6 +69,7 @@ subject = "db"
             certificates: vec![("store".into(), "/etc/ssl/store.pem".into())],
             waivers: vec![waiver],
             deadline_ms: Some(30_000),
+            no_credentials: true,
             checks: None,
         }
     );
@@ -177,6 +179,6 @@ fn without_any_file_the_built_in_lists_apply_and_it_is_said() {
 fn the_schema_knows_the_keys_that_the_reader_knows() {
     let schema = serde_json::to_value(schema()).expect("JSON");
     let keys: Vec<&String> = schema["properties"].as_object().expect("properties").keys().collect();
-    assert_eq!(keys, ["account", "context", "deadline_ms", "endpoint", "require", "tools", "users", "waive"]);
+    assert_eq!(keys, ["account", "context", "deadline_ms", "endpoint", "no_credentials", "require", "tools", "users", "waive"]);
     assert_eq!(schema["additionalProperties"], false);
 }

@@ -45,6 +45,8 @@ struct Written {
     /// The deadline of the whole run, in milliseconds.
     #[schemars(with = "Option<u64>", range(min = 1))]
     deadline_ms: Option<Spanned<u64>>,
+    /// Whether credentials are left out: none is shown to the endpoint that it is for.
+    no_credentials: bool,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -188,6 +190,7 @@ pub(super) fn read(path: &str, text: &str, author: Author) -> Result<Configurati
         certificates: certificates(file, &written.endpoint)?,
         waivers: waivers.collect::<Result<_, _>>()?,
         deadline_ms: written.deadline_ms.map(Spanned::into_inner),
+        no_credentials: written.no_credentials,
         checks: None,
     })
 }
