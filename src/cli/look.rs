@@ -39,6 +39,7 @@ const FAMILIES: &[Family] = &[
         open_ended(target, &mut sight.facts);
     }),
     ("reach", |target, sight| sight.facts.reach = probe::reach::observe(target, &sight.endpoints, &sight.facts)),
+    ("logins", |target, sight| sight.facts.logins = probe::logins::observe(target, &sight.endpoints, &sight.facts)),
 ];
 
 /// Where the configuration that names endpoints could not be read in full, there may be further ones. A user without a process has none in an

@@ -6,7 +6,7 @@
 use super::exit::Failure;
 use super::handshake;
 use crate::context::enter::{Looked, Resume};
-use crate::probe::Wishes;
+use crate::probe::{Wishes, logins};
 use crate::snapshot::facts::Reached;
 use crate::snapshot::{Fact, List, Reason};
 
@@ -18,13 +18,13 @@ pub(super) fn asking(looks: &[Looked], wishes: &Wishes) -> Vec<usize> {
     if wishes.reach.is_some() {
         return Vec::new();
     }
-    let asks = |look: &Looked| look.refused.is_none() && !look.endpoints.is_empty();
+    let asks = |look: &Looked| look.refused.is_none() && (!look.endpoints.is_empty() || logins::concerns(&look.facts));
     looks.iter().enumerate().filter(|(_, look)| asks(look)).map(|(index, _)| index).collect()
 }
 
 /// What the child of the second round need not look at.
 pub(super) fn what_is_known(look: &Looked) -> Result<Resume, Failure> {
-    handshake::all_but("reach", look)
+    handshake::all_but(&["reach", "logins"], look)
 }
 
 /// Puts what was answered where it belongs. A context that names nothing has nothing to reach; where that is not certain, its list stays open.
@@ -34,9 +34,13 @@ pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks
             look.facts.reach.endpoints = nothing_named(look);
         }
     }
+    for look in looks.iter_mut().filter(|look| look.refused.is_none() && !logins::concerns(&look.facts)) {
+        look.facts.logins = logins::nothing_held();
+    }
     for (index, answer) in asking.iter().zip(answers) {
         if let Some(look) = looks.get_mut(*index) {
             look.facts.reach.endpoints = answer.facts.reach.endpoints;
+            look.facts.logins = answer.facts.logins;
             look.unfinished.extend(answer.unfinished);
         }
     }

@@ -21,6 +21,7 @@ pub mod passwd;
 pub mod proc_locks;
 pub mod proc_net;
 pub mod resolv_conf;
+pub mod s3_answer;
 pub mod script;
 pub mod stat;
 pub mod status;

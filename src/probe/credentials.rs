@@ -11,6 +11,7 @@
 mod aws;
 mod endpoints;
 mod files;
+mod held;
 mod mc;
 mod netrc;
 mod registries;
@@ -19,13 +20,35 @@ mod tests;
 
 use super::Target;
 use crate::snapshot::endpoint::NamedEndpoint;
-use crate::snapshot::facts::{Credentials, Nix};
+use crate::snapshot::facts::{AwsChain, CredentialFile, Credentials, NetrcEntry, Nix, RegistryLogin, S3Key};
 use crate::snapshot::secret::{Fingerprint, Secret};
 use crate::snapshot::{Fact, List, Reason};
 use files::Files;
+pub use held::{Held, Purse, purse};
+
+/// What was read, the secrets still beside it.
+struct Everything {
+    s3: List<Held<S3Key>>,
+    aws: AwsChain,
+    netrc: List<NetrcEntry>,
+    registries: List<Held<RegistryLogin>>,
+    files: List<CredentialFile>,
+}
 
 /// Looks at everything. `nix` gives the `netrc-file` and the substituters.
 pub fn observe(target: &Target<'_>, nix: &Nix) -> (Credentials, Vec<NamedEndpoint>) {
+    let (everything, named) = everything(target, nix);
+    let credentials = Credentials {
+        s3: Fact::Present(held::entries(everything.s3)),
+        aws: everything.aws,
+        netrc: Fact::Present(everything.netrc),
+        registries: Fact::Present(held::entries(everything.registries)),
+        files: Fact::Present(everything.files),
+    };
+    (credentials, named)
+}
+
+fn everything(target: &Target<'_>, nix: &Nix) -> (Everything, Vec<NamedEndpoint>) {
     let mut files = Files::new(target);
     let mut named = Vec::new();
     let mut s3 = List { items: Vec::new(), more: unread_environment(target) };
@@ -36,14 +59,7 @@ pub fn observe(target: &Target<'_>, nix: &Nix) -> (Credentials, Vec<NamedEndpoin
     let registries = registries::observe(&mut files);
     named.sort();
     named.dedup();
-    let credentials = Credentials {
-        s3: Fact::Present(s3),
-        aws,
-        netrc: Fact::Present(netrc),
-        registries: Fact::Present(registries),
-        files: Fact::Present(files.seen()),
-    };
-    (credentials, named)
+    (Everything { s3, aws, netrc, registries, files: files.seen() }, named)
 }
 
 /// Why there may be variables that were not seen. A user without a process has none to see.

@@ -7,6 +7,7 @@
 pub mod credentials;
 pub mod environment;
 pub mod identity;
+pub mod logins;
 pub mod network;
 pub mod nix;
 pub mod reach;

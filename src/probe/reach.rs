@@ -5,12 +5,12 @@
 //! hostile: reads are bounded, and each question and the whole round have a deadline. Says nothing of what should answer.
 
 mod ask;
-mod bundle;
+pub(super) mod bundle;
 mod certificate;
-mod connect;
-mod http;
-mod plan;
-mod proxy;
+pub(super) mod connect;
+pub(super) mod http;
+pub(super) mod plan;
+pub(super) mod proxy;
 mod service;
 
 use std::collections::BTreeMap;

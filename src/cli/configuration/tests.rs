@@ -179,6 +179,9 @@ fn without_any_file_the_built_in_lists_apply_and_it_is_said() {
 fn the_schema_knows_the_keys_that_the_reader_knows() {
     let schema = serde_json::to_value(schema()).expect("JSON");
     let keys: Vec<&String> = schema["properties"].as_object().expect("properties").keys().collect();
-    assert_eq!(keys, ["account", "context", "deadline_ms", "endpoint", "no_credentials", "require", "tools", "users", "waive"]);
+    assert_eq!(
+        keys,
+        ["account", "context", "deadline_ms", "endpoint", "no_credentials", "require", "tools", "users", "waive"]
+    );
     assert_eq!(schema["additionalProperties"], false);
 }

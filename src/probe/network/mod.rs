@@ -17,7 +17,7 @@ mod sources;
 use crate::formats::endpoint_url::EndpointUrl;
 use crate::probe::Target;
 use crate::snapshot::endpoint::NamedEndpoint;
-use crate::snapshot::{Fact, ObjectId, Reason, facts};
+use crate::snapshot::{Fact, List, ObjectId, Reason, facts};
 use crate::sys::process::NamespaceNumber;
 use listeners::Sockets;
 
@@ -42,6 +42,12 @@ pub fn observe(target: &Target<'_>, named: &[NamedEndpoint]) -> facts::Network {
         endpoints: endpoints::observe(named, &names, &sockets, &joined),
         names: Fact::Present(names),
     }
+}
+
+/// What the hosts of these endpoints mean here, for endpoints that are none of the context's own.
+pub fn resolved(target: &Target<'_>, named: &[NamedEndpoint]) -> Fact<List<facts::ResolvedName>> {
+    let sources = sources::Sources::read(target, named);
+    Fact::Present(resolver::resolve(&sources, &joined(target), target.wishes.offline, named))
 }
 
 /// The endpoints that the environment and the project's own configuration name. Nix settings and credentials are collected by their probes.

@@ -53,14 +53,22 @@ pub async fn get<S>(stream: S, target: &str, host: &str) -> Result<Answer, HttpE
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream)).await?;
-    let driver = tokio::spawn(connection);
     let request = Request::get(target)
         .header(HOST, host)
         .header(USER_AGENT, concat!("parallax/", env!("CARGO_PKG_VERSION")))
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
+    send(stream, request).await
+}
+
+/// Sends one request as it is, and reads one bounded answer.
+pub async fn send<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Answer, HttpError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) =
+        hyper::client::conn::http1::Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
     let answer = sender.send_request(request).await?;
     let (parts, body) = answer.into_parts();
     let body = beginning(body).await;

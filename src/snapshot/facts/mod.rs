@@ -6,6 +6,7 @@
 
 mod credentials;
 mod identity;
+mod logins;
 mod network;
 mod nix;
 mod reach;
@@ -14,6 +15,7 @@ mod tools;
 
 pub use credentials::{AwsChain, CredentialFile, Credentials, NetrcEntry, RegistryLogin, S3Key};
 pub use identity::{Capabilities, Home, HostIdentity, IdRange, Identity, Namespaces, Passwd, Process};
+pub use logins::{Logins, RegistryAnswer, S3Answer};
 pub use network::{Endpoint, Listener, Loopback, NameServer, Network, ProxyVariable, ResolvedName};
 pub use nix::{ConfFile, ConfProblem, Nix, Request, Setting, Trust};
 pub use reach::{Bundle, Certificate, Reach, Reached, Service};
@@ -41,4 +43,6 @@ pub struct Facts {
     pub nix: Nix,
     /// What answers under the endpoints' names.
     pub reach: Reach,
+    /// What the credentials' own endpoints say of them.
+    pub logins: Logins,
 }
