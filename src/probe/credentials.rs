@@ -23,6 +23,7 @@ use crate::snapshot::endpoint::NamedEndpoint;
 use crate::snapshot::facts::{AwsChain, CredentialFile, Credentials, NetrcEntry, Nix, RegistryLogin, S3Key};
 use crate::snapshot::secret::{Fingerprint, Secret};
 use crate::snapshot::{Fact, List, Reason};
+pub use endpoints::account as account_of;
 use files::Files;
 pub use held::{Held, Purse, purse};
 

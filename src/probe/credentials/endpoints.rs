@@ -37,7 +37,7 @@ pub(super) fn name(named: &mut Vec<NamedEndpoint>, url: &str, named_by: String, 
 }
 
 /// The account that `parallax.toml` gives to an endpoint. Where it names no account at all, no endpoint has one.
-pub(super) fn account(target: &Target<'_>, endpoint: &Fact<String>) -> Fact<String> {
+pub fn account(target: &Target<'_>, endpoint: &Fact<String>) -> Fact<String> {
     if target.wishes.accounts.is_empty() {
         return Fact::Absent;
     }

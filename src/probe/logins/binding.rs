@@ -30,6 +30,7 @@ pub struct Binding {
     pub origin: String,
     pub endpoint: String,
     pub route: Result<Route, Barred>,
+    pub account: Fact<String>,
     pub access_key_id: Fact<String>,
     /// Secret and session token; without them nothing is signed.
     pub secret: Option<(Secret, Option<Secret>)>,
@@ -113,6 +114,7 @@ fn of_key(ways: &mut Ways<'_>, key: Held<S3Key>, named: &[NamedEndpoint]) -> Opt
         object: None,
         region: entry.region.present().cloned().unwrap_or_else(|| DEFAULT_REGION.to_owned()),
         follows_region: is_mc,
+        account: entry.account,
         access_key_id: entry.access_key_id,
         origin: entry.origin,
     })
@@ -196,9 +198,11 @@ fn of_substituter(ways: &mut Ways<'_>, one: Bucket, named: &[NamedEndpoint]) -> 
         Fact::Unobserved(reason) => (None, Some(reason)),
     };
     let port = endpoint.effective_port()?;
+    let normal = format!("{}:{port}", EndpointUrl { port: None, ..endpoint.clone() }.origin());
     Some(Binding {
         used_by: "nix substituters".to_owned(),
-        endpoint: format!("{}:{port}", EndpointUrl { port: None, ..endpoint.clone() }.origin()),
+        account: crate::probe::credentials::account_of(ways.target, &Fact::Present(normal.clone())),
+        endpoint: normal,
         route: route(ways, &endpoint, &named.named_by, Client::Nix),
         origin: key.as_ref().map_or(one.origin, |key| key.origin.clone()),
         access_key_id: match (&key, &unknown) {

@@ -27,6 +27,7 @@ pub fn unasked(binding: &Binding) -> S3Answer {
         used_by: binding.used_by.clone(),
         origin: binding.origin.clone(),
         endpoint: binding.endpoint.clone(),
+        account: binding.account.clone(),
         access_key_id: binding.access_key_id.clone(),
         bucket: binding.bucket.clone().into(),
         region: Fact::Present(binding.region.clone()),

@@ -25,6 +25,8 @@ pub struct S3Answer {
     pub origin: String,
     /// The endpoint, `scheme://host:port`.
     pub endpoint: String,
+    /// The account that `parallax.toml` says the keys for this endpoint belong to; absent when it says none.
+    pub account: Fact<String>,
     /// The public half of the key; absent where the use has no key.
     pub access_key_id: Fact<String>,
     /// The bucket that the configuration names; absent where it names none, and the buckets were asked for.
