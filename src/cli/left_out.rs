@@ -5,32 +5,45 @@
 
 use std::collections::BTreeSet;
 
-use crate::check::Catalogue;
+use crate::check::{Catalogue, Check};
 use crate::snapshot::{Fact, List, Reason, Snapshot};
 
-/// The checks that are not evaluated, and the note that says so.
-pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet<String>, Option<String>) {
-    let endpoints = unmade(snapshots.iter().map(|snapshot| &snapshot.facts.reach.endpoints));
-    let bundles = unmade(snapshots.iter().map(|snapshot| &snapshot.facts.reach.bundles));
-    let lists = [("reach.endpoints", &endpoints), ("reach.bundles", &bundles)];
+/// The checks that are not evaluated, and the notes that say so.
+pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet<String>, Vec<String>) {
+    let facts = || snapshots.iter().map(|snapshot| &snapshot.facts);
+    let endpoints = unmade(facts().map(|facts| &facts.reach.endpoints));
+    let bundles = unmade(facts().map(|facts| &facts.reach.bundles));
+    let keys = unmade(facts().map(|facts| &facts.logins.s3));
+    let registries = unmade(facts().map(|facts| &facts.logins.registries));
+    let rounds = [
+        ("endpoint was asked", "what answers there", [("reach.endpoints", endpoints), ("reach.bundles", bundles)]),
+        ("credential was shown to its endpoint", "logins", [("logins.s3", keys), ("logins.registries", registries)]),
+    ];
+    let (mut left_out, mut notes) = (BTreeSet::new(), Vec::new());
+    for (what, about, lists) in rounds {
+        let ids = reading(catalogue, &lists);
+        let [(_, first), _] = lists;
+        if let Some(why) = first.filter(|_| !ids.is_empty()) {
+            let why = match why {
+                Reason::Disabled { by } => format!("left out by {by}"),
+                _ => "these snapshots come from a version that did not ask".to_owned(),
+            };
+            notes.push(format!("no {what} ({why}): {} checks of {about} were not made", ids.len()));
+        }
+        left_out.extend(ids);
+    }
+    (left_out, notes)
+}
+
+/// The checks that read one of the lists that nobody made.
+fn reading(catalogue: &Catalogue, lists: &[(&str, Option<Reason>)]) -> BTreeSet<String> {
     let reads =
         |fact: &str, list: &str| fact.strip_prefix(list).is_some_and(|rest| rest.is_empty() || rest.starts_with('['));
-    let ids: BTreeSet<String> = catalogue
-        .checks()
-        .filter(|check| {
-            let facts = check.facts_read();
-            lists.iter().any(|(list, why)| why.is_some() && facts.iter().any(|fact| reads(fact, list)))
-        })
-        .map(|check| check.id().to_owned())
-        .collect();
-    let note = endpoints.filter(|_| !ids.is_empty()).map(|why| {
-        let why = match why {
-            Reason::Disabled { by } => format!("left out by {by}"),
-            _ => "these snapshots come from a version that did not ask".to_owned(),
-        };
-        format!("no endpoint was asked ({why}): {} checks of what answers there were not made", ids.len())
-    });
-    (ids, note)
+    let unmade = |check: &&Check| {
+        let facts = check.facts_read();
+        lists.iter().any(|(list, why)| why.is_some() && facts.iter().any(|fact| reads(fact, list)))
+    };
+    catalogue.checks().filter(unmade).map(|check| check.id().to_owned()).collect()
 }
 
 /// Why this was looked at in no context, where that was the caller's choice or the version's. A context that could not be entered says nothing of either.

@@ -34,8 +34,10 @@ pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks
             look.facts.reach.endpoints = nothing_named(look);
         }
     }
-    for look in looks.iter_mut().filter(|look| look.refused.is_none() && !logins::concerns(&look.facts)) {
-        look.facts.logins = logins::nothing_held();
+    if wishes.reach.is_none() && wishes.no_credentials.is_none() {
+        for look in looks.iter_mut().filter(|look| look.refused.is_none() && !logins::concerns(&look.facts)) {
+            look.facts.logins = logins::nothing_held();
+        }
     }
     for (index, answer) in asking.iter().zip(answers) {
         if let Some(look) = looks.get_mut(*index) {

@@ -49,10 +49,10 @@ pub fn nothing_held() -> Logins {
 
 /// Asks the endpoints of this context's credentials. `facts` are what the families before this one saw.
 pub fn observe(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) -> Logins {
-    if !concerns(facts) {
+    let disabled = target.wishes.no_credentials.as_ref().or(target.wishes.reach.as_ref());
+    if disabled.is_none() && !concerns(facts) {
         return nothing_held();
     }
-    let disabled = target.wishes.reach.as_ref().or(target.wishes.no_credentials.as_ref());
     let refusal = match (disabled, crate::probe::network::joined(target)) {
         (Some(by), _) => Some(Reason::Disabled { by: by.clone() }),
         (None, Fact::Unobserved(reason)) => Some(reason),

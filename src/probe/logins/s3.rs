@@ -17,16 +17,20 @@ use reqsign_core::{Context, SignRequest};
 use super::binding::Binding;
 use super::route::{Barred, Route};
 use super::verdict::{self, Verdict};
+use crate::formats::endpoint_url::EndpointUrl;
 use crate::snapshot::facts::S3Answer;
 use crate::snapshot::secret::Secret;
 use crate::snapshot::{Fact, Reason};
 
 /// What is known before asking.
 pub fn unasked(binding: &Binding) -> S3Answer {
+    let url = EndpointUrl::parse(&binding.endpoint);
     S3Answer {
         used_by: binding.used_by.clone(),
         origin: binding.origin.clone(),
         endpoint: binding.endpoint.clone(),
+        host: url.host.clone().unwrap_or_default(),
+        port: url.effective_port().unwrap_or_default(),
         account: binding.account.clone(),
         access_key_id: binding.access_key_id.clone(),
         bucket: binding.bucket.clone().into(),

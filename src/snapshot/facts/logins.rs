@@ -25,6 +25,10 @@ pub struct S3Answer {
     pub origin: String,
     /// The endpoint, `scheme://host:port`.
     pub endpoint: String,
+    /// Its host as written, lower case.
+    pub host: String,
+    /// Its port, given or by the scheme.
+    pub port: u16,
     /// The account that `parallax.toml` says the keys for this endpoint belong to; absent when it says none.
     pub account: Fact<String>,
     /// The public half of the key; absent where the use has no key.
