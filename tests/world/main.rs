@@ -19,6 +19,8 @@ mod foreign_text;
 mod healthy;
 mod hostile;
 mod image;
+mod logins;
+mod minio;
 mod nix;
 mod pipeline;
 mod reaching;
@@ -135,6 +137,26 @@ const WORLDS: &[World] = &[
     (
         "two_hundred_endpoints_of_which_half_are_black_holes_end_by_the_deadline",
         asking::two_hundred_endpoints_of_which_half_are_black_holes_end_by_the_deadline,
+    ),
+    (
+        "a_key_that_was_deleted_at_the_store_that_accepts_another",
+        logins::a_key_that_was_deleted_at_the_store_that_accepts_another,
+    ),
+    ("a_secret_that_was_rotated_in_one_place_only", logins::a_secret_that_was_rotated_in_one_place_only),
+    ("a_key_whose_user_was_disabled", logins::a_key_whose_user_was_disabled),
+    (
+        "a_bucket_that_one_job_may_read_and_the_other_may_not",
+        logins::a_bucket_that_one_job_may_read_and_the_other_may_not,
+    ),
+    ("a_region_that_the_store_does_not_have", logins::a_region_that_the_store_does_not_have),
+    ("a_request_that_the_store_takes_for_years_old", logins::a_request_that_the_store_takes_for_years_old),
+    (
+        "a_key_that_is_sent_to_another_store_than_the_one_that_knows_it",
+        logins::a_key_that_is_sent_to_another_store_than_the_one_that_knows_it,
+    ),
+    (
+        "a_registry_login_that_one_job_kept_after_it_changed",
+        logins::a_registry_login_that_one_job_kept_after_it_changed,
     ),
     ("what_is_recorded_shows_every_fact_seen_and_unseen", fixtures::what_is_recorded_shows_every_fact_seen_and_unseen),
 ];
