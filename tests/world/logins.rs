@@ -17,6 +17,8 @@ use crate::reaching::shared;
 use crate::user::User;
 
 const USER: &str = "parallax-world";
+/// The region that everybody takes who is told nothing.
+const HERE: &str = "us-east-1";
 /// The key that the user has, and that its store knows.
 const READER: (&str, &str) = ("worldreader", "reader-secret-0123456789");
 
@@ -93,7 +95,7 @@ fn alias(store: &Store, key: (&str, &str)) -> String {
 }
 
 pub fn a_key_that_was_deleted_at_the_store_that_accepts_another() {
-    let scene = Scene::new("us-east-1");
+    let scene = Scene::new(HERE);
     let run = |key: (&str, &str), expected: &str| {
         let container = job(&[alias(&scene.store, key)]);
         assert_eq!(outcome(&container, "store"), expected);
@@ -105,7 +107,7 @@ pub fn a_key_that_was_deleted_at_the_store_that_accepts_another() {
 }
 
 pub fn a_secret_that_was_rotated_in_one_place_only() {
-    let scene = Scene::new("us-east-1");
+    let scene = Scene::new(HERE);
     let run = |secret: &str, expected: &str| {
         let container = job(&[alias(&scene.store, (READER.0, secret))]);
         assert_eq!(outcome(&container, "store"), expected);
@@ -120,7 +122,7 @@ pub fn a_secret_that_was_rotated_in_one_place_only() {
 
 pub fn a_key_whose_user_was_disabled() {
     const OFF: (&str, &str) = ("worlddisabled", "disabled-secret-0123456789");
-    let scene = Scene::new("us-east-1");
+    let scene = Scene::new(HERE);
     scene.store.user(OFF, true);
     let run = |command: &str, expected: &str| {
         scene.store.administer(&["admin", "user", command, "adm", OFF.0]);
@@ -133,9 +135,9 @@ pub fn a_key_whose_user_was_disabled() {
 }
 
 /// A job that substitutes from the bucket `cache` with this key.
-fn substituting(store: &Store, name: &str, key: Option<(&str, &str)>) -> Container {
+fn substituting(store: &Store, name: &str, region: &str, key: Option<(&str, &str)>) -> Container {
     let mc = format!("{}:/usr/bin/mc:ro", programs().join("mc").display());
-    let url = format!("s3://cache?endpoint={}:{}&scheme=http&region=us-east-1", gateway(), store.port);
+    let url = format!("s3://cache?endpoint={}:{}&scheme=http&region={region}", gateway(), store.port);
     let mut variables = vec![format!("NIX_CONFIG=substituters = {url}")];
     if let Some((id, secret)) = key {
         variables.push(format!("AWS_ACCESS_KEY_ID={id}"));
@@ -154,11 +156,11 @@ fn mc_reads(container: &Container) -> bool {
 
 pub fn a_bucket_that_one_job_may_read_and_the_other_may_not() {
     const OTHER: (&str, &str) = ("worldnobody", "nobody-secret-0123456789");
-    let store = Store::start("us-east-1");
+    let store = Store::start(HERE);
     store.user(READER, true);
     store.user(OTHER, false);
     let run = |key: Option<(&str, &str)>, may: bool| {
-        let (one, two) = (substituting(&store, "job-a", Some(READER)), substituting(&store, "job-b", key));
+        let (one, two) = (substituting(&store, "job-a", HERE, Some(READER)), substituting(&store, "job-b", HERE, key));
         assert!(mc_reads(&one));
         assert!(key.is_none() || mc_reads(&two) == may);
         doctor(&[], &[])
@@ -171,36 +173,32 @@ pub fn a_bucket_that_one_job_may_read_and_the_other_may_not() {
 }
 
 pub fn a_region_that_the_store_does_not_have() {
-    let scene = Scene::new("eu-north-9");
+    let store = Store::start("eu-north-9");
+    store.user(READER, true);
     let signed_by_curl = |region: &str| {
         let output = Command::new("curl")
             .args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--noproxy", "*"])
             .args(["--aws-sigv4", &format!("aws:amz:{region}:s3"), "--user", &format!("{}:{}", READER.0, READER.1)])
-            .arg(format!("{}/", scene.store.url()))
+            .arg(format!("{}/cache/nix-cache-info", store.url()))
             .output()
             .expect("curl runs");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let run = |region: &str, status: &str| {
         assert_eq!(signed_by_curl(region), status);
-        let container = job(&[
-            format!("AWS_ACCESS_KEY_ID={}", READER.0),
-            format!("AWS_SECRET_ACCESS_KEY={}", READER.1),
-            format!("AWS_ENDPOINT_URL={}", scene.store.url()),
-            format!("AWS_REGION={region}"),
-            alias(&scene.store, READER),
-        ]);
+        let container = substituting(&store, "job", region, Some(READER));
         // `mc` takes the region that the answer names.
+        assert!(mc_reads(&container));
         assert_eq!(outcome(&container, "store"), "accepted");
-        scene.look()
+        doctor(&[], &[])
     };
     let (broken, repaired) = (run("us-east-1", "400"), run("eu-north-9", "200"));
-    assert_twins("wrong-region", &broken, &repaired, "logins/region", &["environment"]);
-    assert!(broken.row("logins/region", &["environment"])["message"].to_string().contains("eu-north-9"));
+    assert_twins("wrong-region", &broken, &repaired, "logins/region", &["nix substituters"]);
+    assert!(broken.row("logins/region", &["nix substituters"])["message"].to_string().contains("eu-north-9"));
 }
 
 pub fn a_request_that_the_store_takes_for_years_old() {
-    let scene = Scene::new("us-east-1");
+    let scene = Scene::new(HERE);
     let run = |port: u16, expected: &str| {
         let container = job(&[format!("MC_HOST_store=http://{}:{}@{}:{port}", READER.0, READER.1, gateway())]);
         assert_eq!(outcome(&container, "store"), expected);
@@ -215,7 +213,7 @@ pub fn a_request_that_the_store_takes_for_years_old() {
 }
 
 pub fn a_key_that_is_sent_to_another_store_than_the_one_that_knows_it() {
-    let (scene, other) = (Scene::new("us-east-1"), Store::start("us-east-1"));
+    let (scene, other) = (Scene::new(HERE), Store::start(HERE));
     let run = |store: &Store, expected: &str| {
         let container = job(&[alias(store, READER)]);
         assert_eq!(outcome(&container, "store"), expected);

@@ -27,6 +27,7 @@ mod reaching;
 mod rights;
 mod seeds;
 mod server;
+mod shown;
 mod user;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -157,6 +158,10 @@ const WORLDS: &[World] = &[
     (
         "a_registry_login_that_one_job_kept_after_it_changed",
         logins::a_registry_login_that_one_job_kept_after_it_changed,
+    ),
+    (
+        "a_credential_is_shown_to_its_own_endpoint_and_to_nobody_else",
+        shown::a_credential_is_shown_to_its_own_endpoint_and_to_nobody_else,
     ),
     ("what_is_recorded_shows_every_fact_seen_and_unseen", fixtures::what_is_recorded_shows_every_fact_seen_and_unseen),
 ];

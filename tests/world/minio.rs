@@ -58,7 +58,7 @@ impl Store {
             .env("HOME", directory.path())
             .env("MINIO_ROOT_USER", ROOT.0)
             .env("MINIO_ROOT_PASSWORD", ROOT.1)
-            .env("MINIO_REGION", region)
+            .env("MINIO_SITE_REGION", region)
             .env("MINIO_UPDATE", "off")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -138,3 +138,6 @@ fn clock_ahead(headers: &HeaderMap) -> Option<i64> {
     let ahead = theirs - jiff::Timestamp::now().as_millisecond();
     Some(if ahead.abs() <= CLOCK_STEP_MS { 0 } else { ahead })
 }
+
+#[cfg(test)]
+mod tests;

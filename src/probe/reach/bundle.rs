@@ -200,7 +200,7 @@ pub fn named(target: &Target<'_>, nix: &Nix) -> Fact<List<Bundle>> {
     }
     match Bundles::new(target, nix).setting {
         Fact::Present(path) if !path.is_empty() => list.items.push(one(target, SETTING, &path)),
-        Fact::Present(_) | Fact::Absent => {}
+        Fact::Present(_) | Fact::Absent | Fact::Unobserved(Reason::NoProcess) => {}
         Fact::Unobserved(reason) => list.more = list.more.or(Some(reason)),
     }
     Fact::Present(list)
