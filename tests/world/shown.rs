@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::canaries::{Nest, Watch, assert_clean};
-use crate::doctor::parallax;
+use crate::doctor::{doctor, parallax};
 use crate::engine::{Container, gateway};
 use crate::hostile::{JOB, SLEEP};
 use crate::image::BUSYBOX;
@@ -112,5 +112,6 @@ pub fn a_credential_is_shown_to_its_own_endpoint_and_to_nobody_else() {
             assert_clean(who, head.as_bytes());
         }
     }
+    doctor(&["--no-credentials"], &[]).keep("no-credentials");
     drop(container);
 }

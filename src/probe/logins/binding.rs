@@ -221,3 +221,6 @@ fn of_substituter(ways: &mut Ways<'_>, one: Bucket, named: &[NamedEndpoint]) -> 
 fn malformed(path: &str, detail: &str) -> Reason {
     Reason::Malformed { path: path.to_owned(), line: None, detail: detail.to_owned() }
 }
+
+#[cfg(test)]
+mod tests;
