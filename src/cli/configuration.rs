@@ -59,6 +59,8 @@ pub struct Configuration {
     pub accounts: Vec<Account>,
     /// Endpoints that every context is asked about: name and URL.
     pub endpoints: Vec<(String, String)>,
+    /// Store paths that every cache is asked for.
+    pub cache_paths: Vec<String>,
     /// The files on this host that endpoints take their certificates from: the endpoint's name and a path.
     pub certificates: Vec<(String, String)>,
     /// What is waived.
@@ -202,6 +204,7 @@ impl Configuration {
             tools: self.tools.clone(),
             accounts: self.accounts.clone(),
             endpoints: self.endpoints.clone(),
+            cache_paths: self.cache_paths.clone(),
             certificates: self.certificates.clone(),
             offline: looking.offline,
             no_credentials: by_option.or(by_file).or_else(|| offline.clone()),

@@ -237,9 +237,10 @@ async fn look_from(contexts: Vec<Context>, deadline: Instant, wishes: &Wishes) -
     let answers = in_parallel(&entrance, turns, &asking, deadline).await?;
     handshake::distribute(&groups, answers, &mut looks);
     let asking = round_two::asking(&looks, wishes);
+    let second = round_two::wishes(wishes, &looks);
     let mut turns = Vec::new();
     for (context, look) in asking.iter().filter_map(|index| Some((contexts.get(*index)?, looks.get(*index)?))) {
-        turns.push((request(context, &key, wishes, locks)?, round_two::what_is_known(look)?));
+        turns.push((request(context, &key, &second, locks)?, round_two::what_is_known(look)?));
     }
     let names: Vec<String> =
         asking.iter().filter_map(|index| names.get(*index)).map(|name| format!("endpoints, as {name}")).collect();

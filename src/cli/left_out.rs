@@ -15,9 +15,15 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
     let bundles = unmade(facts().map(|facts| &facts.reach.bundles));
     let keys = unmade(facts().map(|facts| &facts.logins.s3));
     let registries = unmade(facts().map(|facts| &facts.logins.registries));
+    let served = unmade(facts().map(|facts| &facts.caches.served));
+    let attic = unmade(facts().map(|facts| &facts.caches.attic_caches));
+    let trusted = unmade(facts().map(|facts| &facts.caches.keys));
+    let servers = unmade(facts().map(|facts| &facts.caches.attic));
     let rounds = [
         ("endpoint was asked", "what answers there", [("reach.endpoints", endpoints), ("reach.bundles", bundles)]),
         ("credential was shown to its endpoint", "logins", [("logins.s3", keys), ("logins.registries", registries)]),
+        ("binary cache was asked", "signatures", [("caches.served", served), ("caches.attic_caches", attic)]),
+        ("trusted key was read", "keys", [("caches.keys", trusted), ("caches.attic", servers)]),
     ];
     let (mut left_out, mut notes) = (BTreeSet::new(), Vec::new());
     for (what, about, lists) in rounds {

@@ -31,6 +31,11 @@ const FAMILIES: &[Family] = &[
         sight.facts.credentials = credentials;
         sight.endpoints.extend(named);
     }),
+    ("caches", |target, sight| {
+        let (caches, named) = probe::caches::observe(target, &sight.endpoints, &sight.facts);
+        sight.facts.caches = caches;
+        sight.endpoints.extend(named.into_iter().filter(|one| !sight.endpoints.contains(one)).collect::<Vec<_>>());
+    }),
     ("store", |target, sight| sight.facts.store = probe::store::observe(target, &sight.facts.nix)),
     ("tools", |target, sight| sight.facts.tools = probe::tools::observe(target)),
     ("network", |target, sight| {

@@ -6,7 +6,7 @@
 use super::exit::Failure;
 use super::handshake;
 use crate::context::enter::{Looked, Resume};
-use crate::probe::{Wishes, logins};
+use crate::probe::{Wishes, caches, logins};
 use crate::snapshot::facts::Reached;
 use crate::snapshot::{Fact, List, Reason};
 
@@ -18,20 +18,36 @@ pub(super) fn asking(looks: &[Looked], wishes: &Wishes) -> Vec<usize> {
     if wishes.reach.is_some() {
         return Vec::new();
     }
-    let asks = |look: &Looked| look.refused.is_none() && (!look.endpoints.is_empty() || logins::concerns(&look.facts));
+    let asks = |look: &Looked| look.refused.is_none() && (names_something(look) || logins::concerns(&look.facts));
     looks.iter().enumerate().filter(|(_, look)| asks(look)).map(|(index, _)| index).collect()
+}
+
+/// An endpoint, or a cache that is a directory.
+fn names_something(look: &Looked) -> bool {
+    !look.endpoints.is_empty() || caches::names_any(&look.facts.nix)
+}
+
+/// What the second round is told beside what the first was: whose keys a signature may be of.
+pub(super) fn wishes(wishes: &Wishes, looks: &[Looked]) -> Wishes {
+    let keys = looks.iter().filter_map(|look| look.facts.caches.keys.present()).flat_map(|list| &list.items);
+    let mut public_keys: Vec<String> = keys.filter(|key| key.valid).map(|key| key.text.clone()).collect();
+    public_keys.sort();
+    public_keys.dedup();
+    Wishes { public_keys, ..wishes.clone() }
 }
 
 /// What the child of the second round need not look at.
 pub(super) fn what_is_known(look: &Looked) -> Result<Resume, Failure> {
-    handshake::all_but(&["reach", "logins"], look)
+    handshake::all_but(&["reach", "caches", "logins"], look)
 }
 
 /// Puts what was answered where it belongs. A context that names nothing has nothing to reach; where that is not certain, its list stays open.
 pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks: &mut [Looked]) {
     if wishes.reach.is_none() {
-        for look in looks.iter_mut().filter(|look| look.refused.is_none() && look.endpoints.is_empty()) {
+        for look in looks.iter_mut().filter(|look| look.refused.is_none() && !names_something(look)) {
             look.facts.reach.endpoints = nothing_named(look);
+            look.facts.caches.served = caches::none_named(&look.facts.nix);
+            look.facts.caches.attic_caches = caches::none_named(&look.facts.nix);
         }
     }
     if wishes.reach.is_none() && wishes.no_credentials.is_none() {
@@ -42,6 +58,8 @@ pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks
     for (index, answer) in asking.iter().zip(answers) {
         if let Some(look) = looks.get_mut(*index) {
             look.facts.reach.endpoints = answer.facts.reach.endpoints;
+            look.facts.caches.served = answer.facts.caches.served;
+            look.facts.caches.attic_caches = answer.facts.caches.attic_caches;
             look.facts.logins = answer.facts.logins;
             look.unfinished.extend(answer.unfinished);
         }

@@ -25,6 +25,7 @@ use crate::snapshot::secret::{Fingerprint, Secret};
 use crate::snapshot::{Fact, List, Reason};
 pub use endpoints::account as account_of;
 use files::Files;
+pub(in crate::probe) use files::home;
 pub use held::{Held, Purse, purse};
 
 /// What was read, the secrets still beside it.

@@ -4,6 +4,7 @@
 //! [`Target`] is all it can reach. A probe returns its family's facts and cannot fail: what could not be looked at is
 //! [`Fact::Unobserved`] with its reason. It imports `sys`, `formats` and `snapshot`, and nothing above.
 
+pub mod caches;
 pub mod credentials;
 pub mod environment;
 pub mod identity;
@@ -63,6 +64,10 @@ pub struct Wishes {
     pub reach: Option<String>,
     /// Who forbade to use any credential; none where each may be shown to its own endpoint.
     pub no_credentials: Option<String>,
+    /// Store paths that every cache is asked for first.
+    pub cache_paths: Vec<String>,
+    /// The public keys that any context of the run trusts, to say whose a signature is.
+    pub public_keys: Vec<String>,
 }
 
 /// One `[[account]]` of `parallax.toml`: all keys for this endpoint are meant to be the same account.

@@ -6,7 +6,7 @@
 
 mod ask;
 pub(super) mod bundle;
-mod certificate;
+pub(super) mod certificate;
 pub(super) mod connect;
 pub(super) mod http;
 pub(super) mod plan;

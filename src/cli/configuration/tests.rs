@@ -33,6 +33,8 @@ require = ["service:nix-daemon"]
 context = ["container:web"]
 deadline_ms = 30000
 no_credentials = true
+[[cache]]
+path = "/nix/store/00000000000000000000000000000000-pushed"
 [[account]]
 name = "cache"
 endpoint = "https://S3.example/bucket"
@@ -66,6 +68,7 @@ subject = "db"
             context: vec!["container:web".into()],
             accounts: vec![Account { name: "cache".into(), endpoint: "https://s3.example:443".into() }],
             endpoints: vec![("store".into(), "https://store:9000/".into())],
+            cache_paths: vec!["/nix/store/00000000000000000000000000000000-pushed".into()],
             certificates: vec![("store".into(), "/etc/ssl/store.pem".into())],
             waivers: vec![waiver],
             deadline_ms: Some(30_000),
@@ -181,7 +184,18 @@ fn the_schema_knows_the_keys_that_the_reader_knows() {
     let keys: Vec<&String> = schema["properties"].as_object().expect("properties").keys().collect();
     assert_eq!(
         keys,
-        ["account", "context", "deadline_ms", "endpoint", "no_credentials", "require", "tools", "users", "waive"]
+        [
+            "account",
+            "cache",
+            "context",
+            "deadline_ms",
+            "endpoint",
+            "no_credentials",
+            "require",
+            "tools",
+            "users",
+            "waive"
+        ]
     );
     assert_eq!(schema["additionalProperties"], false);
 }

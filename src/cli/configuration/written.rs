@@ -14,6 +14,7 @@ use url::Url;
 
 use super::{Author, Configuration};
 use crate::check::Waiver;
+use crate::formats::store_path::StorePath;
 use crate::probe::Account;
 
 /// How a day is written.
@@ -40,6 +41,8 @@ struct Written {
     account: Vec<WrittenAccount>,
     /// Endpoints that every context is asked about.
     endpoint: Vec<WrittenEndpoint>,
+    /// Paths that caches are asked for, to see who signed them.
+    cache: Vec<WrittenCache>,
     /// Findings that are known and accepted until a day.
     waive: Vec<WrittenWaiver>,
     /// The deadline of the whole run, in milliseconds.
@@ -74,6 +77,15 @@ struct WrittenEndpoint {
     /// The file on this host that the service takes its certificate from, as an absolute path: what it shows is held against it.
     #[schemars(with = "Option<String>")]
     certificate: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Cache")]
+struct WrittenCache {
+    /// A store path that the caches should serve, such as a build that was pushed.
+    #[schemars(with = "String")]
+    path: Spanned<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -187,6 +199,7 @@ pub(super) fn read(path: &str, text: &str, author: Author) -> Result<Configurati
         context: file.all_filled("a context's name", &written.context)?,
         accounts: accounts(file, &written.account)?,
         endpoints: endpoints(file, &written.endpoint)?,
+        cache_paths: cache_paths(file, &written.cache)?,
         certificates: certificates(file, &written.endpoint)?,
         waivers: waivers.collect::<Result<_, _>>()?,
         deadline_ms: written.deadline_ms.map(Spanned::into_inner),
@@ -222,6 +235,20 @@ fn endpoints(file: &File<'_>, written: &[WrittenEndpoint]) -> Result<Vec<(String
         endpoints.push((name, file.url(&endpoint.url)?.into()));
     }
     Ok(endpoints)
+}
+
+fn cache_paths(file: &File<'_>, written: &[WrittenCache]) -> Result<Vec<String>, Box<Wrong>> {
+    let path = |cache: &WrittenCache| {
+        let path = file.filled("a store path", &cache.path)?;
+        match StorePath::with_directory(&path) {
+            Some(_) => Ok(path),
+            None => {
+                let help = "write it as /nix/store/<hash>-<name>".to_owned();
+                Err(file.wrong(Some(cache.path.span()), "not a store path", Some(help)))
+            }
+        }
+    };
+    written.iter().map(path).collect()
 }
 
 /// Name of the endpoint and path.

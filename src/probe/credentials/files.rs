@@ -125,7 +125,7 @@ fn incomplete(target: &Target<'_>) -> Option<Reason> {
 }
 
 /// `$HOME`; without it the passwd entry's.
-fn home(target: &Target<'_>) -> Fact<String> {
+pub(in crate::probe) fn home(target: &Target<'_>) -> Fact<String> {
     if let Fact::Present(home) = variable(target, "HOME") {
         return absolute(home.to_owned(), "HOME").map(|place| place.path);
     }

@@ -4,6 +4,7 @@
 //! Leaves are [`Fact`](super::Fact)s; structures are always there, so that a path such as `store.db.mode` can be
 //! written without asking first whether `store.db` exists.
 
+mod caches;
 mod credentials;
 mod identity;
 mod logins;
@@ -13,6 +14,7 @@ mod reach;
 mod store;
 mod tools;
 
+pub use caches::{AtticCache, AtticServer, Caches, PathSignature, ServedCache, ServedPath, TrustedKey};
 pub use credentials::{AwsChain, CredentialFile, Credentials, NetrcEntry, RegistryLogin, S3Key};
 pub use identity::{Capabilities, Home, HostIdentity, IdRange, Identity, Namespaces, Passwd, Process};
 pub use logins::{Logins, RegistryAnswer, S3Answer};
@@ -41,6 +43,8 @@ pub struct Facts {
     pub credentials: Credentials,
     /// The effective Nix settings and where each comes from.
     pub nix: Nix,
+    /// The binary caches that it names, and whose signatures it trusts.
+    pub caches: Caches,
     /// What answers under the endpoints' names.
     pub reach: Reach,
     /// What the credentials' own endpoints say of them.
