@@ -9,6 +9,7 @@
 )]
 
 mod asking;
+mod attic;
 mod cache;
 mod canaries;
 mod doctor;
@@ -28,6 +29,7 @@ mod rights;
 mod seeds;
 mod server;
 mod shown;
+mod signatures;
 mod user;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -63,6 +65,11 @@ const WORLDS: &[World] = &[
         "a_file_of_another_uid_is_unobserved_for_user_1000_of_a_container",
         rights::a_file_of_another_uid_is_unobserved_for_user_1000_of_a_container,
     ),
+    ("a_cache_signed_by_a_key_that_the_daemon_lacks", signatures::a_cache_signed_by_a_key_that_the_daemon_lacks),
+    ("a_key_that_was_changed_under_its_old_name", signatures::a_key_that_was_changed_under_its_old_name),
+    ("a_path_that_nobody_signed", signatures::a_path_that_nobody_signed),
+    ("a_login_that_the_user_has_and_the_daemon_has_not", signatures::a_login_that_the_user_has_and_the_daemon_has_not),
+    ("an_attic_cache_that_only_the_user_was_set_up_for", signatures::an_attic_cache_that_only_the_user_was_set_up_for),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (
         "an_engine_that_accepts_and_never_answers_costs_seconds_and_a_note",
