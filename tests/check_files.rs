@@ -298,7 +298,7 @@ fn a_waiver_is_refused_when_it_is_expired_unused_or_names_no_check() {
         line: 3,
     };
     let apply = |waiver: Waiver| {
-        let options = Options { today: "2026-01-02".parse().unwrap(), waivers: vec![waiver], partial: false };
+        let options = Options { today: "2026-01-02".parse().unwrap(), waivers: vec![waiver], ..Options::default() };
         evaluate(&catalogue, &snapshots, &options).map_err(|error| error.to_string())
     };
     let waived = apply(waiver("t/t", &["host"], "2026-01-02")).unwrap().remove(0);
@@ -390,6 +390,7 @@ fn verdict(findings: &[Finding]) -> Verdict {
         missing: Vec::new(),
         allow_unknown: false,
         baseline: None,
+        endpoints: Vec::new(),
         findings: findings.to_vec(),
     };
     run.verdict()

@@ -91,6 +91,7 @@ fn run(findings: Vec<Finding>) -> Run {
         missing: Vec::new(),
         allow_unknown: false,
         baseline: None,
+        endpoints: Vec::new(),
         findings,
     }
 }

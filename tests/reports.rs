@@ -8,7 +8,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use parallax::check::finding::Waived;
-use parallax::check::{Baseline, ContextNote, Finding, Outcome, Participant, Run, Severity, Unseen};
+use parallax::check::{
+    Baseline, ContextNote, EndpointAnswer, EndpointNote, Finding, Outcome, Participant, Run, Severity, Unseen,
+};
 use parallax::report::{Format, Style, codequality, failed_run, json, junit, log, markdown, render, table};
 use parallax::snapshot::PipelineJob;
 use proptest::prelude::*;
@@ -40,6 +42,7 @@ fn row(check: &str, subject: &str, outcome: Outcome) -> Finding {
         waiver: None,
         held: None,
         comparisons: u64::from(outcome == Outcome::Coherent || outcome == Outcome::Incoherent),
+        about: Vec::new(),
     }
 }
 
@@ -62,6 +65,7 @@ fn run(findings: Vec<Finding>) -> Run {
         missing: Vec::new(),
         allow_unknown: false,
         baseline: None,
+        endpoints: Vec::new(),
         findings,
     }
 }
@@ -99,6 +103,15 @@ fn unknown_row(check: &str, severity: Severity) -> Finding {
     Finding { severity, unseen: vec![unseen], message, ..row(check, "container:db", Outcome::Unknown) }
 }
 
+/// An endpoint and what is said of it, each answer by its contexts.
+fn endpoint(name: &str, answers: &[(&[&str], &str)]) -> EndpointNote {
+    let answer = |(contexts, seen): &(&[&str], &str)| EndpointAnswer {
+        contexts: contexts.iter().map(|id| (*id).into()).collect(),
+        seen: (*seen).into(),
+    };
+    EndpointNote { endpoint: name.into(), answers: answers.iter().map(answer).collect() }
+}
+
 fn incoherent() -> Run {
     let cause = ("store/one-writer".to_owned(), one_writer().subject);
     let symptom = Finding {
@@ -126,6 +139,13 @@ fn incoherent() -> Run {
             context("container:db", "none", &["the context could not be entered: EPERM"]),
             context("container:job", "entered", &[]),
             context("host", "native", &[]),
+        ],
+        endpoints: vec![
+            endpoint("same.example:443", &[(&["container:job", "host"], "connected 192.0.2.7, nix-cache 200")]),
+            endpoint(
+                "split.example:80",
+                &[(&["container:job"], "refused over IPv4"), (&["host"], "connected 192.0.2.8, http 200")],
+            ),
         ],
         ..run(vec![
             one_writer(),
@@ -182,6 +202,7 @@ fn hostile() -> Run {
         contexts: vec![context(HOSTILE, HOSTILE, &[HOSTILE])],
         notes: vec![HOSTILE.into()],
         missing: vec![HOSTILE.into()],
+        endpoints: vec![endpoint(HOSTILE, &[(&[HOSTILE], HOSTILE), (&["b"], "2")])],
         ..run(outcomes.map(evil).to_vec())
     }
 }
@@ -341,6 +362,7 @@ fn two_strict_readers_see_exactly_the_expected_cases() {
         let seen = cases(&xml);
         let about_the_run =
             run.missing.len() + usize::from(run.comparisons() == 0) + usize::from(run.baseline.is_some());
+        let about_the_run = about_the_run + usize::from(run.endpoints.iter().any(|note| note.answers.len() > 1));
         assert_eq!(seen.len(), run.findings.len() + about_the_run, "{name}");
         assert_eq!(seen, cases_by_expat(&xml), "{name}");
         assert_eq!(seen.len(), cases_by_gitlab(&xml), "{name}");
@@ -363,6 +385,7 @@ fn outcomes_map_to_results_as_documented() {
         ("nix.same-version", "skipped", "waived"),
         ("network.proxy", "skipped", "not-applicable"),
         ("network.loopback-endpoint", "", ""),
+        ("parallax.run", "skipped", "endpoints"),
     ];
     assert_eq!(results(&run), expected.map(|(class, word, kind)| (class.to_owned(), word.to_owned(), kind.to_owned())));
     run.allow_unknown = true;

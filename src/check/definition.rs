@@ -24,6 +24,7 @@
 //! | `partners` | no | `between`: `all` (default: one finding per pair) or `some` (one finding per `a`; one partner for which the claim holds is enough) |
 //! | `unmatched` | no | `between`: what an `a` without partner is: `coherent`, `incoherent`, `unknown`, `not-applicable` (default: no finding) |
 //! | `subject` | with `over` | an expression: the stable, human name of what the row is about, such as `e.url` |
+//! | `about` | no | an expression, a text or a list of texts: what causes and symptoms share, such as a host and port; without it the subject's element |
 //! | `message` | always | one sentence that names the fact and who sees what, with `{expression}` in braces; `{{` and `}}` are braces |
 //! | `why` | always | what breaks, in the words a person would search for |
 //! | `fix` | always | what to do; says so when it widens trust |
@@ -43,7 +44,7 @@
 //! | `key` | the value of the link that the rows share | `value`, `claim`, `subject`, `message` |
 //!
 //! A context has the fields `id`, `kind`, `name`, `service`, `user`, `image`, `role`, `boot`, `host`, `entry` (absent ones are `null`)
-//! and the families of facts: `identity`, `network`, `store`, `tools`, `credentials`, `nix`. In `from` and `over.a` only `a` is bound, in `to` and
+//! and the families of facts: `identity`, `network`, `store`, `tools`, `credentials`, `nix`, `reach`. In `from` and `over.a` only `a` is bound, in `to` and
 //! `over.b` only `b`; in `where`, `from` and `to` the element is bound too; conditions joined by `&&` that do not name it are asked first,
 //! once per context. In the message of an `agree` check, and for `b` with `partners = "some"`, a placeholder gives the differing values one after the other.
 //!
@@ -136,6 +137,9 @@ pub struct Definition {
     /// The name of what the row is about.
     #[schemars(with = "Option<String>")]
     pub subject: Option<Text>,
+    /// What the row shares with its causes and symptoms.
+    #[schemars(with = "Option<String>")]
+    pub about: Option<Text>,
     /// The sentence of an incoherent row.
     #[schemars(with = "String")]
     pub message: Text,

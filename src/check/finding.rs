@@ -128,6 +128,9 @@ pub struct Finding {
     pub held: Option<Outcome>,
     /// How many comparisons of values the row stands for.
     pub comparisons: u64,
+    /// What it shares with its causes and symptoms, such as `cache.example:443`; empty where the check does not say. In no report: it ties rows.
+    #[serde(skip)]
+    pub about: Vec<String>,
 }
 
 /// What a waiver says.

@@ -26,5 +26,5 @@ pub use evaluate::{Compared, Judged, Options, evaluate, judge};
 pub use finding::{Finding, Outcome, Participant, Severity, Unseen};
 pub use program::Check;
 pub use refusal::{CatalogueError, Refusal};
-pub use run::{ContextNote, Run, Verdict};
+pub use run::{ContextNote, EndpointAnswer, EndpointNote, Run, Verdict};
 pub use waiver::{Waiver, WaiverError, apply as waive};

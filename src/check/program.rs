@@ -37,6 +37,8 @@ pub(super) struct Program {
     /// The claim, or the value of `agree`.
     pub test: Expression,
     pub subject: Option<Expression>,
+    /// What causes and symptoms share.
+    pub about: Option<Expression>,
     pub message: Template,
 }
 

@@ -37,8 +37,31 @@ pub struct Run {
     /// The baseline that it was held against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Against>,
+    /// What each context says of each endpoint that its configuration names, by endpoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<EndpointNote>,
     /// All rows, incoherent first, then unknown, held, waived, coherent, not applicable; within those by check and subject.
     pub findings: Vec<Finding>,
+}
+
+/// One endpoint, and what is said of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointNote {
+    /// `host:port`.
+    pub endpoint: String,
+    /// Each answer once, with the contexts that got it; in the order of the first of them.
+    pub answers: Vec<EndpointAnswer>,
+}
+
+/// What some contexts say of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointAnswer {
+    /// The ids of the contexts, sorted.
+    pub contexts: Vec<String>,
+    /// What was seen, in words.
+    pub seen: String,
 }
 
 /// One context of a run.

@@ -147,6 +147,9 @@ pub struct Looking {
     /// Ask no name server
     #[arg(long)]
     pub offline: bool,
+    /// Show no credential to the endpoint that it is for
+    #[arg(long)]
+    pub no_credentials: bool,
     /// Also look from this user; may be given several times
     #[arg(long = "user", value_name = "NAME")]
     pub users: Vec<String>,
@@ -235,20 +238,23 @@ pub struct Serve {
 }
 
 #[derive(Debug, Args)]
-#[group(multiple = false)]
+#[group(skip)]
 pub struct Probe {
     /// The context of this process
-    #[arg(long, value_name = "PID")]
+    #[arg(long, group = "target", value_name = "PID")]
     pub pid: Option<u32>,
     /// The container of this name or id
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, group = "target", value_name = "NAME")]
     pub container: Option<String>,
     /// A known service, such as nix-daemon
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, group = "target", value_name = "NAME")]
     pub service: Option<String>,
     /// A user
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, group = "target", value_name = "NAME")]
     pub user: Option<String>,
+    /// Show no credential to the endpoint that it is for
+    #[arg(long)]
+    pub no_credentials: bool,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 
+use super::arguments::Looking;
 use crate::check::Waiver;
 use crate::probe::{Account, Wishes};
 
@@ -60,12 +61,18 @@ pub struct Configuration {
     pub accounts: Vec<Account>,
     /// Endpoints that every context is asked about: name and URL.
     pub endpoints: Vec<(String, String)>,
+    /// Store paths that every cache is asked for.
+    pub cache_paths: Vec<String>,
+    /// The files on this host that endpoints take their certificates from: the endpoint's name and a path.
+    pub certificates: Vec<(String, String)>,
     /// What is waived.
     pub waivers: Vec<Waiver>,
     /// The deadline of the whole run, in milliseconds.
     pub deadline_ms: Option<u64>,
     /// How `parallax serve` serves.
     pub serve: Serve,
+    /// Whether no credential may be shown to the endpoint that it is for.
+    pub no_credentials: bool,
     /// The directory with further checks, `checks` beside the file, if it is there.
     pub checks: Option<PathBuf>,
 }
@@ -206,13 +213,20 @@ pub fn parse(path: &Path, text: &str, author: Author) -> Result<Configuration, C
 }
 
 impl Configuration {
-    /// What of it the probes must know.
-    pub fn wishes(&self, offline: bool) -> Wishes {
+    /// What of it, and of the command line, the probes must know.
+    pub(super) fn wishes(&self, looking: &Looking) -> Wishes {
+        let offline = looking.offline.then(|| "--offline".to_owned());
+        let by_option = looking.no_credentials.then(|| "--no-credentials".to_owned());
+        let by_file = self.no_credentials.then(|| "no_credentials of parallax.toml".to_owned());
         Wishes {
             tools: self.tools.clone(),
             accounts: self.accounts.clone(),
             endpoints: self.endpoints.clone(),
-            offline,
+            cache_paths: self.cache_paths.clone(),
+            certificates: self.certificates.clone(),
+            offline: looking.offline,
+            no_credentials: by_option.or(by_file).or_else(|| offline.clone()),
+            reach: offline,
             ..Wishes::default()
         }
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::configuration::Configuration;
 use super::diagnose;
 use super::exit::Failure;
+use super::{endpoints, left_out};
 use crate::check::disclosure::WITHHELD;
 use crate::check::{self, Catalogue, ContextNote, Disclosure, Finding, Judged, Options, Run};
 use crate::context::chain;
@@ -79,7 +80,9 @@ pub(super) fn run_for(
     notes.extend(without_nix(&on_chain));
     let catalogue = catalogue(configuration)?;
     // A caller is compared with a part of the host, so a waiver may find nothing to waive.
-    let options = Options { partial: told.is_some(), ..options(configuration) };
+    let (left_out, said) = left_out::checks(&catalogue, &on_chain);
+    notes.extend(said);
+    let options = Options { partial: told.is_some(), left_out, ..options(configuration) };
     let mut judged = check::judge(&catalogue, &on_chain, told.map(|told| told.disclosure));
     if let Some(told) = told {
         (told.hold)(&mut judged);
@@ -98,6 +101,8 @@ pub(super) fn run_for(
         missing,
         allow_unknown,
         baseline: None,
+        // Whose endpoints lead where is told in rows, as far as a caller may know it.
+        endpoints: if told.is_some() { Vec::new() } else { endpoints::notes(&on_chain) },
         findings,
     })
 }
@@ -112,7 +117,7 @@ fn catalogue(configuration: &Configuration) -> Result<Catalogue, Failure> {
 }
 
 fn options(configuration: &Configuration) -> Options {
-    Options { today: today(), waivers: configuration.waivers.clone(), partial: false }
+    Options { today: today(), waivers: configuration.waivers.clone(), ..Options::default() }
 }
 
 /// What the checks beside the configuration come to over one context. Nothing is waived.

@@ -14,9 +14,8 @@ use tokio::time::Instant;
 use super::arguments::Looking;
 use super::configuration::Configuration;
 use super::exit::Failure;
-use super::handshake;
 use super::progress::Progress;
-use super::runners;
+use super::{handshake, round_two, runners};
 use crate::context::enter::{Entrance, EnvironmentSource as Handed, Looked, Request, Resume};
 use crate::context::{Context, Discovered, EnvironmentSource, IdentitySource, Invoker, Refused, Scope, discover};
 use crate::probe::Wishes;
@@ -48,7 +47,7 @@ pub(super) fn everything(looking: &Looking, configuration: &Configuration) -> Re
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
         let found = discover(&scope(looking, configuration)).await;
         let Discovered { mut contexts, refused, notes, .. } = found;
-        let wishes = configuration.wishes(looking.offline);
+        let wishes = configuration.wishes(looking);
         runners::tell(&mut contexts, deadline, &wishes).await?;
         let mut snapshots = look_from(contexts, deadline, &wishes, &fresh_key()?).await?;
         snapshots.extend(refused.into_iter().map(not_entered));
@@ -71,8 +70,7 @@ pub(super) fn contexts(looking: &Looking, configuration: &Configuration) -> Resu
 pub(super) fn here(looking: &Looking, configuration: &Configuration) -> Result<Gathered, Failure> {
     in_runtime(async {
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
-        let snapshots =
-            look_from(vec![one::own()?], deadline, &configuration.wishes(looking.offline), &fresh_key()?).await?;
+        let snapshots = look_from(vec![one::own()?], deadline, &configuration.wishes(looking), &fresh_key()?).await?;
         Ok(Gathered { snapshots, notes: Vec::new() })
     })
 }
@@ -91,6 +89,7 @@ async fn look_from(
     let entrance = Arc::new(Entrance::new(at_once));
     let later = Wishes {
         skip_handshake: Some("asking only where Nix is used and its socket is there".into()),
+        reach: Some(wishes.reach.clone().unwrap_or_else(|| round_two::LATER.into())),
         ..wishes.clone()
     };
     let turns = contexts.iter().map(|context| Ok((request(context, key, &later, locks)?, Resume::default())));
@@ -104,13 +103,26 @@ async fn look_from(
     let mut turns = Vec::new();
     for group in &groups {
         if let (Some(context), Some(look)) = (contexts.get(group.asks), looks.get(group.asks)) {
-            turns.push((request(context, key, wishes, locks)?, handshake::what_is_known(look)?));
+            let alone = Wishes { reach: later.reach.clone(), ..wishes.clone() };
+            turns.push((request(context, key, &alone, locks)?, handshake::what_is_known(look)?));
         }
     }
     let asking: Vec<String> =
         groups.iter().filter_map(|group| names.get(group.asks)).map(|name| format!("the daemon, as {name}")).collect();
     let answers = in_parallel(&entrance, turns, &asking, deadline).await?;
     handshake::distribute(&groups, answers, &mut looks);
+    let mut asking = round_two::asking(&looks, wishes);
+    // What a file declares does not run, and reaches nothing.
+    asking.retain(|index| contexts.get(*index).is_some_and(|context| context.header.kind != ContextKind::Declared));
+    let second = round_two::wishes(wishes, &looks);
+    let mut turns = Vec::new();
+    for (context, look) in asking.iter().filter_map(|index| Some((contexts.get(*index)?, looks.get(*index)?))) {
+        turns.push((request(context, key, &second, locks)?, round_two::what_is_known(look)?));
+    }
+    let names: Vec<String> =
+        asking.iter().filter_map(|index| names.get(*index)).map(|name| format!("endpoints, as {name}")).collect();
+    let answers = in_parallel(&entrance, turns, &names, deadline).await?;
+    round_two::put(&asking, answers, wishes, &mut looks);
     let snapshots = contexts.into_iter().zip(looks).map(|(context, look)| snapshot(context.header, look, taken_ms));
     Ok(snapshots.collect())
 }
@@ -166,6 +178,10 @@ pub(super) fn request(
             bounding: take.bounding,
         }),
     };
+    // A path of the host's means something else elsewhere.
+    let certificates =
+        wishes.certificates.iter().filter(|_| context.header.kind == ContextKind::Host).cloned().collect();
+    let wishes = Wishes { certificates, ..wishes.clone() };
     let mut wishes = serde_json::to_value(wishes).map_err(|error| Failure::Broken(error.to_string()))?;
     if let (Some(asked), Some(runner)) = (&context.asked, wishes.get_mut("runner")) {
         *runner = asked.clone();

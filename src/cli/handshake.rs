@@ -46,10 +46,17 @@ fn key(facts: &Facts) -> Option<String> {
 
 /// What the second look need not look at: every family but the store.
 pub(super) fn what_is_known(look: &Looked) -> Result<Resume, Failure> {
+    all_but(&["store"], look)
+}
+
+/// Everything that a look saw but these families.
+pub(super) fn all_but(families_left: &[&str], look: &Looked) -> Result<Resume, Failure> {
     let broken = |error: serde_json::Error| Failure::Broken(error.to_string());
     let mut resume = Resume { endpoints: look.endpoints.clone(), ..Resume::default() };
     let families = serde_json::to_value(&look.facts).map_err(broken)?;
-    for (name, facts) in families.as_object().into_iter().flatten().filter(|(name, _)| *name != "store") {
+    for (name, facts) in
+        families.as_object().into_iter().flatten().filter(|(name, _)| !families_left.contains(&name.as_str()))
+    {
         resume.known.insert(name.clone(), facts.clone());
     }
     Ok(resume)

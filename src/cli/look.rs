@@ -36,6 +36,11 @@ const FAMILIES: &[Family] = &[
         sight.facts.credentials = credentials;
         sight.endpoints.extend(named);
     }),
+    ("caches", |target, sight| {
+        let (caches, named) = probe::caches::observe(target, &sight.endpoints, &sight.facts);
+        sight.facts.caches = caches;
+        sight.endpoints.extend(named.into_iter().filter(|one| !sight.endpoints.contains(one)).collect::<Vec<_>>());
+    }),
     ("store", |target, sight| sight.facts.store = probe::store::observe(target, &sight.facts.nix)),
     ("tools", |target, sight| sight.facts.tools = probe::tools::observe(target)),
     ("network", |target, sight| {
@@ -43,6 +48,8 @@ const FAMILIES: &[Family] = &[
         sight.facts.network = probe::network::observe(target, &sight.endpoints);
         open_ended(target, &mut sight.facts);
     }),
+    ("reach", |target, sight| sight.facts.reach = probe::reach::observe(target, &sight.endpoints, &sight.facts)),
+    ("logins", |target, sight| sight.facts.logins = probe::logins::observe(target, &sight.endpoints, &sight.facts)),
 ];
 
 /// Where the configuration that names endpoints could not be read in full, there may be further ones. A user without a process has none in an
@@ -90,6 +97,7 @@ fn look() -> std::io::Result<()> {
         Ok(wishes) => wishes,
         Err(error) => return Record::Failed(Reason::NotEntered { why: format!("wishes: {error}") }).write(output),
     };
+    open_random_source();
     let inside = match entry::enter(&request.plan) {
         Ok(inside) => inside,
         Err(EntryError::Vanished) => return Record::Failed(Reason::Vanished).write(output),
@@ -114,6 +122,13 @@ fn look() -> std::io::Result<()> {
     };
     observe(&target, resume, &output)?;
     Record::Done.write(&output)
+}
+
+/// A static program can't look up `getrandom(2)` by its name, so the getrandom crate, which numbers our questions to name servers, reads
+/// `/dev/urandom` and keeps it open. Inside there is no such path any more.
+fn open_random_source() {
+    // Where it fails here it fails there, and the names are unobserved.
+    let _ = getrandom::fill(&mut [0; 1]);
 }
 
 fn environment(request: &Request, inside: &Inside) -> Fact<Environment> {

@@ -20,7 +20,7 @@ pub(super) fn run(arguments: &Probe, global: &Global) -> Result<Exit, Failure> {
     } else {
         gather::Wanted::Here
     };
-    let snapshot = gather::one(&wanted, &configuration)?.without_fingerprints();
+    let snapshot = gather::one(&wanted, arguments.no_credentials, &configuration)?.without_fingerprints();
     let document = text::json(&snapshot.to_json()).map_err(|error| Failure::Broken(error.to_string()))?;
     output::print(&document);
     Ok(if snapshot.context.entry == Entry::None { Exit::Undetermined } else { Exit::Coherent })

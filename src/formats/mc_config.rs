@@ -33,6 +33,8 @@ pub struct Alias {
     pub access_key: String,
     /// The secret key, if it has one.
     pub secret_key: Option<SecretString>,
+    /// The session token of a temporary key, if it has one.
+    pub session_token: Option<SecretString>,
     /// 1-based line, where there is one.
     pub line: Option<u32>,
 }
@@ -80,6 +82,8 @@ struct Written {
     access_key: String,
     #[serde(default, deserialize_with = "secret")]
     secret_key: Option<SecretString>,
+    #[serde(default, deserialize_with = "secret")]
+    session_token: Option<SecretString>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
@@ -99,7 +103,8 @@ pub fn parse(text: &[u8]) -> Result<Vec<Alias>, McError> {
     let lines = lines_of_objects(text);
     let alias = |(name, alias): (String, Written)| {
         let line = lines.get(name.as_bytes()).copied();
-        Alias { name, url: alias.url, access_key: alias.access_key, secret_key: alias.secret_key, line }
+        let Written { url, access_key, secret_key, session_token } = alias;
+        Alias { name, url, access_key, secret_key, session_token, line }
     };
     Ok(written.into_iter().map(alias).collect())
 }
@@ -139,12 +144,14 @@ pub fn parse_variable(name: &str, value: &str, line: Option<u32>) -> Result<Alia
     let (scheme, rest) = scheme_ends.and_then(|at| value.split_at_checked(at)).ok_or(McError::Url { line })?;
     let (keys, host) = rest.rsplit_once('@').unwrap_or(("", rest));
     let (access_key, secrets) = keys.split_once(':').unwrap_or_default();
-    let secret_key = secrets.split_once(':').map_or(secrets, |(secret_key, _token)| secret_key);
+    let (secret_key, token) = secrets.split_once(':').unwrap_or((secrets, ""));
+    let filled = |text: &str| (!text.is_empty()).then(|| SecretString::from(text));
     Ok(Alias {
         name: name.to_owned(),
         url: format!("{scheme}{host}"),
         access_key: access_key.to_owned(),
-        secret_key: (!secret_key.is_empty()).then(|| SecretString::from(secret_key)),
+        secret_key: filled(secret_key),
+        session_token: filled(token),
         line,
     })
 }
@@ -203,6 +210,7 @@ mod tests {
         let alias = parse_variable("m", "https://AK/1:s/e+c@r%2Fet:to:ken@host.example:9000", None).expect("a URL");
         assert_eq!((alias.access_key.as_str(), alias.url.as_str()), ("AK/1", "https://host.example:9000"));
         assert_eq!(alias.secret_key.as_ref().map(|key| key.expose_secret()), Some("s/e+c@r%2Fet"));
+        assert_eq!(alias.session_token.as_ref().map(|token| token.expose_secret()), Some("to:ken"));
         let anonymous = parse_variable("m", "http://host:9000", None).expect("a URL");
         assert_eq!((anonymous.access_key.as_str(), anonymous.secret_key.is_none()), ("", true));
         let lone = parse_variable("m", "http://lone@host:9000", None).expect("a URL");

@@ -11,6 +11,7 @@
 mod aws;
 mod endpoints;
 mod files;
+mod held;
 mod mc;
 mod netrc;
 mod registries;
@@ -20,15 +21,37 @@ mod tests;
 use super::Target;
 use crate::probe::runner::CacheKey;
 use crate::snapshot::endpoint::NamedEndpoint;
-use crate::snapshot::facts::{Credentials, Nix, S3Key};
+use crate::snapshot::facts::{AwsChain, CredentialFile, Credentials, NetrcEntry, Nix, RegistryLogin, S3Key};
 use crate::snapshot::secret::{Fingerprint, Secret};
 use crate::snapshot::{Fact, List, Reason};
+pub use endpoints::account as account_of;
 use files::Files;
-
 pub(in crate::probe) use files::home;
+pub use held::{Held, Purse, purse};
+
+/// What was read, the secrets still beside it.
+struct Everything {
+    s3: List<Held<S3Key>>,
+    aws: AwsChain,
+    netrc: List<NetrcEntry>,
+    registries: List<Held<RegistryLogin>>,
+    files: List<CredentialFile>,
+}
 
 /// Looks at everything. `nix` gives the `netrc-file` and the substituters.
 pub fn observe(target: &Target<'_>, nix: &Nix) -> (Credentials, Vec<NamedEndpoint>) {
+    let (everything, named) = everything(target, nix);
+    let credentials = Credentials {
+        s3: Fact::Present(held::entries(everything.s3)),
+        aws: everything.aws,
+        netrc: Fact::Present(everything.netrc),
+        registries: Fact::Present(held::entries(everything.registries)),
+        files: Fact::Present(everything.files),
+    };
+    (credentials, named)
+}
+
+fn everything(target: &Target<'_>, nix: &Nix) -> (Everything, Vec<NamedEndpoint>) {
     let mut files = Files::new(target);
     let mut named = Vec::new();
     let mut s3 = List { items: Vec::new(), more: unread_environment(target) };
@@ -40,31 +63,25 @@ pub fn observe(target: &Target<'_>, nix: &Nix) -> (Credentials, Vec<NamedEndpoin
     let registries = registries::observe(&mut files);
     named.sort();
     named.dedup();
-    let credentials = Credentials {
-        s3: Fact::Present(s3),
-        aws,
-        netrc: Fact::Present(netrc),
-        registries: Fact::Present(registries),
-        files: Fact::Present(files.seen()),
-    };
-    (credentials, named)
+    (Everything { s3, aws, netrc, registries, files: files.seen() }, named)
 }
 
 /// The key of a runner's cache. The runner signs with it whatever the environment holds.
-fn runner_key(target: &Target<'_>, found: CacheKey<'_>) -> S3Key {
+fn runner_key(target: &Target<'_>, found: CacheKey<'_>) -> Held<S3Key> {
     let endpoint = found.endpoint.as_deref().and_then(endpoints::normal).into();
-    S3Key {
+    let entry = S3Key {
         provider: "gitlab-runner".to_owned(),
         name: found.short.to_owned(),
         access_key_id: key_id(Some(found.access_key), &found.origin),
-        fingerprint: found.secret.map_or(Fact::Absent, |secret| fingerprint(target, &secret, "s3")),
+        fingerprint: found.secret.as_ref().map_or(Fact::Absent, |secret| fingerprint(target, secret, "s3")),
         account: endpoints::account(target, &endpoint),
         endpoint,
         region: found.region.map(str::to_owned).into(),
         chosen: Fact::Present(false),
         placeholder: Fact::Present(false),
         origin: found.origin,
-    }
+    };
+    Held { secret: found.secret, ..Held::bare(entry) }
 }
 
 /// Why there may be variables that were not seen. A user without a process has none to see.

@@ -4,11 +4,14 @@
 //! [`Target`] is all it can reach. A probe returns its family's facts and cannot fail: what could not be looked at is
 //! [`Fact::Unobserved`] with its reason. It imports `sys`, `formats` and `snapshot`, and nothing above.
 
+pub mod caches;
 pub mod credentials;
 pub mod environment;
 pub mod identity;
+pub mod logins;
 pub mod network;
 pub mod nix;
+pub mod reach;
 pub mod runner;
 pub mod store;
 pub mod tools;
@@ -52,12 +55,22 @@ pub struct Wishes {
     pub accounts: Vec<Account>,
     /// Endpoints that the project itself names: name and URL.
     pub endpoints: Vec<(String, String)>,
+    /// The files that services take their certificates from: name of the endpoint and path. For the host's context alone.
+    pub certificates: Vec<(String, String)>,
     /// Leave out the Nix handshake: another child does it for the same socket and identity.
     pub skip_handshake: Option<String>,
     /// Leave out what asks name servers.
     pub offline: bool,
     /// What this context alone is asked, for what a runner's configuration says of it.
     pub runner: runner::RunnerWishes,
+    /// Who left out the second round of looking; none where the endpoints are asked.
+    pub reach: Option<String>,
+    /// Who forbade to use any credential; none where each may be shown to its own endpoint.
+    pub no_credentials: Option<String>,
+    /// Store paths that every cache is asked for first.
+    pub cache_paths: Vec<String>,
+    /// The public keys that any context of the run trusts, to say whose a signature is.
+    pub public_keys: Vec<String>,
 }
 
 /// One `[[account]]` of `parallax.toml`: all keys for this endpoint are meant to be the same account.

@@ -13,6 +13,7 @@ use crate::formats::store_reference::without_secrets;
 use crate::probe::Target;
 use crate::probe::store::client;
 use crate::snapshot::facts::{ConfProblem, Nix, Request, Setting};
+use crate::snapshot::secret::Secret;
 use crate::snapshot::{Fact, List, Reason};
 use conf_files::{Gathered, IncludeOrder};
 
@@ -47,6 +48,14 @@ pub fn observe(target: &Target<'_>) -> Nix {
     };
     nix.trust = trust::observe(target, &nix.trusted_users, &nix.allowed_users);
     nix
+}
+
+/// The substituters as they are written, in the order of `nix.substituters`, which holds them without their user part; none where they are not
+/// known. For the login that an address itself holds.
+pub fn substituters_as_written(target: &Target<'_>) -> Vec<Secret> {
+    let settled = settle(&conf_files::gather(target), client::release(target));
+    let tokens = settled.tokens("substituters");
+    tokens.present().into_iter().flatten().map(|text| Secret::from(text.as_str())).collect()
 }
 
 /// The settings, and why they may be other ones.

@@ -46,6 +46,7 @@ pub fn failed_run(message: &str, command: &str) -> String {
         notes: Vec::new(),
         baseline: None,
         contexts: Vec::new(),
+        endpoints: Vec::new(),
         findings: Vec::new(),
     })
 }

@@ -7,6 +7,7 @@
 //! | held, waived, not applicable | `skipped`, with the reason |
 //! | coherent | a case that passes |
 //! | a required view is missing, nothing was compared | `error` under the class `parallax.run` |
+//! | endpoints are answered differently | `skipped` under the class `parallax.run`, with what each context says |
 //! | the run failed | one `error` under the class `parallax.run` |
 //!
 //! `classname` is the check's id with dots for slashes and `name` the subject. GitLab takes a case's identity from
@@ -23,6 +24,7 @@ mod suite;
 
 use self::fold::{Group, groups};
 use self::suite::{Case, Mark, Suite};
+use super::endpoints::{counted_words, differing, line};
 use super::matrix::Matrix;
 use super::summary::{baseline_line, decides, first_line, past_lines, verdict_word};
 use super::{Style, text};
@@ -61,7 +63,21 @@ pub fn render(run: &Run, _style: &Style) -> String {
     let groups = groups(rows);
     let folded: usize = groups.iter().filter(|group| group.rows.len() > 1).map(|group| group.rows.len()).sum();
     groups.iter().for_each(|group| suite.add(case(group)));
+    endpoints(&mut suite, run);
     suite.write(run.started_ms, &text::short(&run.host, NAME), &properties(run, folded))
+}
+
+/// What each context says of the endpoints that are answered differently: for reading beside the rows, and no result of its own.
+fn endpoints(suite: &mut Suite, run: &Run) {
+    let differing = differing(run);
+    if !differing.is_empty() {
+        let told = differing.iter().flat_map(|note| {
+            let answers = note.answers.iter().map(|answer| format!("  {}", line(answer)));
+            std::iter::once(text::short(&note.endpoint, MESSAGE)).chain(answers)
+        });
+        let body = told.collect::<Vec<_>>().join("\n");
+        suite.add(Case::new(RUN, "endpoints", Mark::Skipped("endpoints"), &counted_words(run), &body));
+    }
 }
 
 /// The report of a run that came to nothing: usage or configuration is wrong, or parallax itself failed.

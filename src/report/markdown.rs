@@ -8,6 +8,7 @@
 mod inline;
 
 use self::inline::{cell, code, prose};
+use super::endpoints::{differing, line};
 use super::matrix::{differs, gist, paths, value};
 use super::summary::{counted, first_line, past_lines};
 use super::{Style, text};
@@ -36,6 +37,11 @@ pub fn render(run: &Run, _style: &Style) -> String {
     let mut found: Vec<_> = run.findings.iter().filter(|row| row.outcome == Outcome::Incoherent).collect();
     found.sort_by_key(|row| (row.severity, row.caused_by.is_some()));
     parts.extend(within(found.into_iter().map(incoherent).collect(), MOST, "incoherent finding"));
+    let told = differing(run).into_iter().map(|note| {
+        let answers: Vec<_> = note.answers.iter().map(|answer| format!("  - {}", prose(&line(answer)))).collect();
+        format!("- {}\n{}", code(&note.endpoint, VALUE), answers.join("\n"))
+    });
+    parts.extend(folded("answered differently", "endpoint", told.collect()));
     let rows = |outcome: Outcome| run.findings.iter().filter(move |row| row.outcome == outcome);
     parts.extend(folded("unknown", "row", rows(Outcome::Unknown).map(unknown).collect()));
     let past = past_lines(run);

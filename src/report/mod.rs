@@ -5,6 +5,7 @@
 
 pub mod baseline;
 pub mod codequality;
+mod endpoints;
 pub mod explain;
 pub mod json;
 pub mod junit;

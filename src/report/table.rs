@@ -1,11 +1,12 @@
 //! The default view: one screen for a person.
 //!
 //! In this order: the verdict and the counts; each incoherence with who sees what, what it breaks and what to do, its symptoms
-//! beneath it, errors before warnings; what could not be compared, grouped by reason; what was waived; which contexts could not
+//! beneath it, errors before warnings; endpoints that are answered differently; what could not be compared, grouped by reason; what was waived; which contexts could not
 //! be looked at; notes. With `verbose` every other row follows, and every context.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::endpoints::{differing, line};
 use super::matrix::Matrix;
 use super::page::{Ink, Page};
 use super::summary::{counted, decides, first_line, past_lines};
@@ -24,6 +25,7 @@ pub fn render(run: &Run, style: &Style) -> String {
     let mut page = Page::new(style);
     verdict(&mut page, run);
     incoherent(&mut page, run, style);
+    endpoints(&mut page, run, style);
     unknown(&mut page, run, style);
     held(&mut page, run, style);
     waived(&mut page, run, style);
@@ -127,6 +129,18 @@ fn one_incoherent(page: &mut Page, finding: &Finding, symptoms: &[&Finding], sty
         page.labelled(Ink::Plain, 2, "so:     ", &format!("{} ({})", sentence(symptom), text::plain(&symptom.check)));
     }
     page.command(2, "more:   ", "parallax explain", &text::name(&finding.check, 80), style.links);
+}
+
+/// The endpoints of which contexts say different things.
+fn endpoints(page: &mut Page, run: &Run, style: &Style) {
+    let found = differing(run);
+    let shown = if style.verbose { found.len() } else { SHOWN };
+    for note in found.iter().take(shown) {
+        page.gap();
+        page.labelled(Ink::Plain, 0, "endpoint: ", &text::short(&note.endpoint, SENTENCE));
+        note.answers.iter().for_each(|answer| page.text(Ink::Plain, 4, &line(answer)));
+    }
+    rest(page, found.len().saturating_sub(shown), "endpoint");
 }
 
 /// What could not be compared, grouped by reason, so that one cause of many unknown rows is read once.

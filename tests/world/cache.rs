@@ -2,12 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A server that runs until it is dropped.
 pub struct Cache {
     pub port: u16,
+    /// The store directory that it says it is for.
+    pub store: Arc<Mutex<String>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -18,6 +20,8 @@ impl Cache {
         let port = listener.local_addr().expect("an address").port();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let store = Arc::new(Mutex::new("/nix/store".to_owned()));
+        let said = Arc::clone(&store);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::Relaxed) {
@@ -26,7 +30,8 @@ impl Cache {
                 let Ok(mut stream) = stream else { continue };
                 let mut request = [0; 1024];
                 let _ = stream.read(&mut request);
-                let body = "StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 30\n";
+                let store = said.lock().expect("a lock").clone();
+                let body = format!("StoreDir: {store}\nWantMassQuery: 1\nPriority: 30\n");
                 let _ = write!(
                     stream,
                     "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -34,7 +39,7 @@ impl Cache {
                 );
             }
         });
-        Self { port, stop }
+        Self { port, store, stop }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::user::User;
 pub struct Nest(pub usize);
 
 impl Nest {
-    const MARK: &str = "cAnArYtWeEt";
+    pub const MARK: &str = "cAnArYtWeEt";
 
     /// 40 characters, the form of an AWS secret key.
     pub fn egg(&mut self) -> String {
@@ -171,13 +171,13 @@ pub fn variables(nest: &mut Nest) -> Vec<(&'static str, String)> {
 }
 
 /// Watches what our children are started with while runs go on.
-struct Watch {
+pub struct Watch {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<usize>>,
 }
 
 impl Watch {
-    fn begin() -> Self {
+    pub fn begin() -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -199,7 +199,7 @@ impl Watch {
     }
 
     /// How many looks at a child there were; fails where one held a canary.
-    fn end(mut self) -> usize {
+    pub fn end(mut self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().expect("it runs");
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -8,6 +8,8 @@
     reason = "a test may fail loudly; without the standard harness clippy does not see that it is one"
 )]
 
+mod asking;
+mod attic;
 mod cache;
 mod canaries;
 mod configurations;
@@ -21,13 +23,19 @@ mod healthy;
 mod hostile;
 mod image;
 mod jobs;
+mod logins;
+mod minio;
 mod nix;
 mod nixos;
 mod pipeline;
+mod reaching;
 mod rights;
 mod runner;
 mod seeds;
+mod server;
 mod serving;
+mod shown;
+mod signatures;
 mod throwaway;
 mod units;
 mod user;
@@ -126,30 +134,11 @@ const WORLDS: &[World] = &[
     ("the_nixos_module_says_the_same_as_the_units", nixos::the_nixos_module_says_the_same_as_the_units),
     ("the_runners_for_nixos_are_those_of_the_toml_files", nixos::the_runners_for_nixos_are_those_of_the_toml_files),
     ("the_flake_offers_the_package_and_the_module", nixos::the_flake_offers_the_package_and_the_module),
-    (
-        "a_runner_that_mounts_the_whole_of_nix_is_found_before_any_job_runs",
-        runner::a_runner_that_mounts_the_whole_of_nix_is_found_before_any_job_runs,
-    ),
-    (
-        "a_runner_whose_jobs_are_to_make_a_sandbox_without_the_right_to",
-        runner::a_runner_whose_jobs_are_to_make_a_sandbox_without_the_right_to,
-    ),
-    (
-        "a_cache_on_loopback_is_found_from_the_file_and_from_the_helper_and_never_brings_its_keys_there",
-        runner::a_cache_on_loopback_is_found_from_the_file_and_from_the_helper_and_never_brings_its_keys_there,
-    ),
-    (
-        "a_job_that_runs_with_other_mounts_and_rights_than_its_runner_declares",
-        runner::a_job_that_runs_with_other_mounts_and_rights_than_its_runner_declares,
-    ),
-    (
-        "a_runner_that_was_registered_where_no_runner_reads_it",
-        runner::a_runner_that_was_registered_where_no_runner_reads_it,
-    ),
-    (
-        "a_configuration_that_the_runner_cannot_use_is_named_with_its_line",
-        runner::a_configuration_that_the_runner_cannot_use_is_named_with_its_line,
-    ),
+    ("a_cache_signed_by_a_key_that_the_daemon_lacks", signatures::a_cache_signed_by_a_key_that_the_daemon_lacks),
+    ("a_key_that_was_changed_under_its_old_name", signatures::a_key_that_was_changed_under_its_old_name),
+    ("a_path_that_nobody_signed", signatures::a_path_that_nobody_signed),
+    ("a_login_that_the_user_has_and_the_daemon_has_not", signatures::a_login_that_the_user_has_and_the_daemon_has_not),
+    ("an_attic_cache_that_only_the_user_was_set_up_for", signatures::an_attic_cache_that_only_the_user_was_set_up_for),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (
         "an_engine_that_accepts_and_never_answers_costs_seconds_and_a_note",
@@ -192,6 +181,63 @@ const WORLDS: &[World] = &[
     (
         "a_run_executes_nothing_but_parallax_and_changes_nothing",
         escape::a_run_executes_nothing_but_parallax_and_changes_nothing,
+    ),
+    ("a_cache_that_one_job_has_no_route_to", reaching::a_cache_that_one_job_has_no_route_to),
+    ("an_authority_in_one_jobs_bundle_only", reaching::an_authority_in_one_jobs_bundle_only),
+    ("a_certificate_that_has_ended", reaching::a_certificate_that_has_ended),
+    (
+        "a_certificate_that_was_renewed_on_disk_and_not_in_the_process",
+        reaching::a_certificate_that_was_renewed_on_disk_and_not_in_the_process,
+    ),
+    (
+        "a_name_that_each_side_of_a_split_horizon_takes_for_another_service",
+        reaching::a_name_that_each_side_of_a_split_horizon_takes_for_another_service,
+    ),
+    ("a_proxy_that_one_job_knows_and_the_other_does_not", reaching::a_proxy_that_one_job_knows_and_the_other_does_not),
+    (
+        "a_listener_on_one_family_of_a_localhost_that_is_both",
+        reaching::a_listener_on_one_family_of_a_localhost_that_is_both,
+    ),
+    ("a_substituter_behind_which_stands_something_else", reaching::a_substituter_behind_which_stands_something_else),
+    (
+        "a_variable_that_names_a_bundle_which_only_the_host_has",
+        reaching::a_variable_that_names_a_bundle_which_only_the_host_has,
+    ),
+    (
+        "what_a_container_names_is_asked_from_that_container_alone_and_without_a_credential",
+        asking::what_a_container_names_is_asked_from_that_container_alone_and_without_a_credential,
+    ),
+    (
+        "a_metadata_address_that_a_container_writes_itself_is_tried_from_it",
+        asking::a_metadata_address_that_a_container_writes_itself_is_tried_from_it,
+    ),
+    (
+        "two_hundred_endpoints_of_which_half_are_black_holes_end_by_the_deadline",
+        asking::two_hundred_endpoints_of_which_half_are_black_holes_end_by_the_deadline,
+    ),
+    (
+        "a_key_that_was_deleted_at_the_store_that_accepts_another",
+        logins::a_key_that_was_deleted_at_the_store_that_accepts_another,
+    ),
+    ("a_secret_that_was_rotated_in_one_place_only", logins::a_secret_that_was_rotated_in_one_place_only),
+    ("a_key_whose_user_was_disabled", logins::a_key_whose_user_was_disabled),
+    (
+        "a_bucket_that_one_job_may_read_and_the_other_may_not",
+        logins::a_bucket_that_one_job_may_read_and_the_other_may_not,
+    ),
+    ("a_region_that_the_store_does_not_have", logins::a_region_that_the_store_does_not_have),
+    ("a_request_that_the_store_takes_for_years_old", logins::a_request_that_the_store_takes_for_years_old),
+    (
+        "a_key_that_is_sent_to_another_store_than_the_one_that_knows_it",
+        logins::a_key_that_is_sent_to_another_store_than_the_one_that_knows_it,
+    ),
+    (
+        "a_registry_login_that_one_job_kept_after_it_changed",
+        logins::a_registry_login_that_one_job_kept_after_it_changed,
+    ),
+    (
+        "a_credential_is_shown_to_its_own_endpoint_and_to_nobody_else",
+        shown::a_credential_is_shown_to_its_own_endpoint_and_to_nobody_else,
     ),
     ("what_is_recorded_shows_every_fact_seen_and_unseen", fixtures::what_is_recorded_shows_every_fact_seen_and_unseen),
 ];

@@ -139,6 +139,8 @@ pub fn cache_on_loopback() -> World {
         let address = if state == State::Broken { "127.0.0.1".to_owned() } else { gateway() };
         let (mut side, nix) = Side::beside(NIX, &format!("substituters = http://{address}:{}\n", cache.port));
         side.daemon(&nix);
+        // Whoever substitutes here does so into the daemon's store.
+        *cache.store.lock().expect("a lock") = nix.text("store");
         side.mount(&nix.text("etc/nix.conf"), "/etc/nix/nix.conf:ro");
         side.set("NIX_REMOTE", "daemon");
         side.keep(nix)

@@ -102,8 +102,9 @@ impl Judged<'_> {
     /// The findings in the order in which reports show them. Fails for waivers that are wrong.
     pub fn finish(self, options: &Options) -> Result<Vec<Finding>, WaiverError> {
         let (catalogue, open) = (self.catalogue, self.open);
+        let is_made = |row: &Row| !options.left_out.contains(&row.truth.check);
         let (mut truths, tolds): (Vec<Finding>, Vec<Option<Finding>>) =
-            self.rows.into_iter().map(|row| (row.truth, row.told)).unzip();
+            self.rows.into_iter().filter(is_made).map(|row| (row.truth, row.told)).unzip();
         attach_causes(catalogue, &mut truths);
         waiver::apply(catalogue, options, &mut truths)?;
         let called: BTreeMap<(String, String), String> = truths
@@ -142,5 +143,6 @@ fn as_told(truth: Finding, told: Finding, called: &BTreeMap<(String, String), St
         }
         waiver
     });
-    Finding { outcome: truth.outcome, caused_by, waiver, ..told }
+    // What rows have in common with their causes is made of values that the caller may not know.
+    Finding { outcome: truth.outcome, caused_by, waiver, about: Vec::new(), ..told }
 }

@@ -39,6 +39,8 @@ pub struct Options {
     pub waivers: Vec<Waiver>,
     /// Whether only a part of the host was looked at, so that a waiver may find nothing to waive.
     pub partial: bool,
+    /// Ids of checks that are not evaluated, because the caller left out the looking that they are about. No row stands for them.
+    pub left_out: BTreeSet<String>,
 }
 
 /// Evaluates all checks over all snapshots. The findings are in the order in which reports show them: incoherent, unknown, waived, coherent,
@@ -108,6 +110,7 @@ fn not_for_callers(check: &Check) -> Draft<'_> {
 fn worse(one: Finding, two: Finding) -> Finding {
     let (mut kept, other) = if two.outcome < one.outcome { (two, one) } else { (one, two) };
     kept.comparisons += other.comparisons;
+    kept.about.extend(other.about);
     kept.unseen.extend(other.unseen);
     kept.unseen.sort();
     kept.unseen.dedup();
@@ -128,6 +131,7 @@ fn not_applicable(check: &Check) -> Draft<'_> {
         unseen: Vec::new(),
         comparisons: 0,
         secrets: Secrets::default(),
+        about: Vec::new(),
         check,
     }
 }
@@ -151,6 +155,7 @@ fn unknown_contexts<'a>(check: &'a Check, world: &World, unknown: &BTreeMap<usiz
             unseen,
             comparisons: 0,
             secrets: Secrets::default(),
+            about: Vec::new(),
             check,
         });
     }
@@ -194,6 +199,7 @@ fn judged<'a>(
         unseen: Vec::new(),
         comparisons: count,
         secrets: Secrets::default(),
+        about: words::about(check, frames),
         check,
     };
     match held {
@@ -212,8 +218,8 @@ fn judged<'a>(
     draft
 }
 
-/// A symptom is put under its cause when both fire on the same element, where both name one, and their participants overlap: a context takes
-/// part in both. Which others take part with it, and so the subjects, may differ. Of several causes the one with the most contexts in common is
+/// A symptom is put under its cause when both fire on the same thing (what their checks say they are about, else the element, where both name one) and
+/// their participants overlap: a context takes part in both. Which others take part with it, and so the subjects, may differ. Of several causes the one with the most contexts in common is
 /// taken, so that a fault between a container and the daemon is put under the fault of that same pair.
 fn attach_causes(catalogue: &Catalogue, findings: &mut [Finding]) {
     let fired: Vec<Fired> =
@@ -243,6 +249,8 @@ struct Fired {
     subject: String,
     /// What it is about beside its participants: the part of the subject before their names.
     element: Option<String>,
+    /// What its check says that it is about.
+    about: BTreeSet<String>,
     contexts: BTreeSet<String>,
 }
 
@@ -255,10 +263,19 @@ impl Fired {
             .find_map(|names| finding.subject.strip_suffix(&format!(" ({names})")))
             .map(str::to_owned);
         let contexts = finding.participants.iter().flat_map(|participant| participant.contexts.iter().cloned());
-        Self { check: finding.check.clone(), subject: finding.subject.clone(), element, contexts: contexts.collect() }
+        Self {
+            check: finding.check.clone(),
+            subject: finding.subject.clone(),
+            element,
+            about: finding.about.iter().cloned().collect(),
+            contexts: contexts.collect(),
+        }
     }
 
     fn same_element(&self, other: &Self) -> bool {
+        if !self.about.is_empty() && !other.about.is_empty() {
+            return !self.about.is_disjoint(&other.about);
+        }
         self.element.is_none() || other.element.is_none() || self.element == other.element
     }
 }

@@ -23,6 +23,8 @@ pub struct Draft<'a> {
     pub unseen: Vec<Unseen>,
     pub comparisons: u64,
     pub secrets: Secrets,
+    /// What causes and symptoms share.
+    pub about: Vec<String>,
     pub check: &'a Check,
 }
 
@@ -47,6 +49,7 @@ impl Draft<'_> {
             waiver: None,
             held: None,
             comparisons: self.comparisons,
+            about: self.about,
         }
     }
 }
@@ -119,6 +122,23 @@ pub fn subject(world: &World, check: &Check, frame: &mut Frame<'_>, participants
         None => names,
         Some(subject) => format!("{} ({names})", told::element(world, check, frame, subject)),
     }
+}
+
+/// What the rows share with their causes and symptoms, each text once; what is unknown is shared with nothing.
+pub fn about(check: &Check, frames: &mut [Frame<'_>]) -> Vec<String> {
+    let Some(about) = &check.program.about else { return Vec::new() };
+    let mut texts = Vec::new();
+    for frame in frames {
+        let Ok(value) = frame.evaluate(about) else { continue };
+        let items = value.elements().map_or_else(|| vec![Ok(value.clone())], |(items, _)| items);
+        texts.extend(items.into_iter().filter_map(|item| match item {
+            Ok(Value::Text(text)) => Some(text.into_owned()),
+            _ => None,
+        }));
+    }
+    texts.sort();
+    texts.dedup();
+    texts
 }
 
 /// The sentence of an incoherent row; a placeholder that differs between the frames gives each value once.

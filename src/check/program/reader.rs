@@ -140,12 +140,16 @@ impl Reader<'_> {
             Some(text) => Some(self.subject(&scope, text)?),
             None => None,
         };
+        let about = match &definition.about {
+            Some(text) => Some(self.about(&scope, text)?),
+            None => None,
+        };
         let message = self.message(&scope, &definition.message)?;
         let sides = sides
             .into_iter()
             .map(|(side, condition)| reads(side, condition.as_ref(), &test, subject.as_ref(), &message))
             .collect();
-        Some(Program { sides, test, subject, message })
+        Some(Program { sides, test, subject, about, message })
     }
 
     /// One side of the relation: where its rows come from, which of them take part, and what links them.
@@ -218,6 +222,18 @@ impl Reader<'_> {
         let (expression, typed) = self.typed(scope, text.get_ref(), text.span())?;
         if !typed.of.is_scalar() {
             self.refuse(text.span(), &format!("a subject is a text, and this is {}", typed.of.words()), None);
+        }
+        Some(expression)
+    }
+
+    fn about(&mut self, scope: &Scope, text: &Text) -> Option<Expression> {
+        let (expression, typed) = self.typed(scope, text.get_ref(), text.span())?;
+        let fits = match &typed.of.shape {
+            Shape::List(of) => matches!(of.shape, Shape::Text(_)),
+            shape => matches!(shape, Shape::Text(_)),
+        };
+        if !fits {
+            self.refuse(text.span(), &format!("`about` is texts, and this is {}", typed.of.words()), None);
         }
         Some(expression)
     }

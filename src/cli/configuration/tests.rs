@@ -34,12 +34,16 @@ users = ["deploy"]
 require = ["service:nix-daemon"]
 context = ["container:web"]
 deadline_ms = 30000
+no_credentials = true
+[[cache]]
+path = "/nix/store/00000000000000000000000000000000-pushed"
 [[account]]
 name = "cache"
 endpoint = "https://S3.example/bucket"
 [[endpoint]]
 name = "store"
-url = "http://store:9000"
+url = "https://store:9000"
+certificate = "/etc/ssl/store.pem"
 {WAIVER}until = 2027-01-31
 contexts = ["user:deploy"]
 subject = "db"
@@ -53,7 +57,7 @@ subject = "db"
         reason: "known".into(),
         until: jiff::civil::date(2027, 1, 31),
         by: "/etc/parallax/parallax.toml".into(),
-        line: 14,
+        line: 18,
     };
     assert_eq!(
         configuration,
@@ -65,10 +69,13 @@ subject = "db"
             require: vec!["service:nix-daemon".into()],
             context: vec!["container:web".into()],
             accounts: vec![Account { name: "cache".into(), endpoint: "https://s3.example:443".into() }],
-            endpoints: vec![("store".into(), "http://store:9000/".into())],
+            endpoints: vec![("store".into(), "https://store:9000/".into())],
+            cache_paths: vec!["/nix/store/00000000000000000000000000000000-pushed".into()],
+            certificates: vec![("store".into(), "/etc/ssl/store.pem".into())],
             waivers: vec![waiver],
             deadline_ms: Some(30_000),
             serve: Serve::default(),
+            no_credentials: true,
             checks: None,
         }
     );
@@ -80,6 +87,10 @@ fn every_mistake_is_shown_with_its_place_and_what_to_write() {
     insta::assert_snapshot!("unknown_key_in_a_waiver", shown(&format!("{WAIVER}untill = 2027-01-31\n")));
     insta::assert_snapshot!("no_reason", shown("[[waive]]\ncheck = \"a/b\"\nuntil = 2027-01-31\n"));
     insta::assert_snapshot!("blank_reason", shown("[[waive]]\ncheck = \"a/b\"\nreason = \" \"\nuntil = 2027-01-31\n"));
+    let endpoint = "[[endpoint]]\nname = \"a\"\nurl = \"https://a.example\"\ncertificate";
+    insta::assert_snapshot!("certificate_beside_the_file", shown(&format!("{endpoint} = \"a.pem\"\n")));
+    let plain = endpoint.replace("https", "http");
+    insta::assert_snapshot!("certificate_without_tls", shown(&format!("{plain} = \"/a.pem\"\n")));
     insta::assert_snapshot!("no_such_day", shown(&format!("{WAIVER}until = 2027-02-30\n")));
     insta::assert_snapshot!("day_in_quotes", shown(&format!("{WAIVER}until = \"2027-01-31\"\n")));
     insta::assert_snapshot!("day_with_time", shown(&format!("{WAIVER}until = 2027-01-31T00:00:00Z\n")));
@@ -213,6 +224,21 @@ fn a_project_has_no_say_in_how_the_host_serves_and_it_is_said() {
 fn the_schema_knows_the_keys_that_the_reader_knows() {
     let schema = serde_json::to_value(schema()).expect("JSON");
     let keys: Vec<&String> = schema["properties"].as_object().expect("properties").keys().collect();
-    assert_eq!(keys, ["account", "context", "deadline_ms", "endpoint", "require", "serve", "tools", "users", "waive"]);
+    assert_eq!(
+        keys,
+        [
+            "account",
+            "cache",
+            "context",
+            "deadline_ms",
+            "endpoint",
+            "no_credentials",
+            "require",
+            "serve",
+            "tools",
+            "users",
+            "waive"
+        ]
+    );
     assert_eq!(schema["additionalProperties"], false);
 }

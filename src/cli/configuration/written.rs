@@ -15,6 +15,7 @@ use url::Url;
 use super::serving::{self, WrittenServe};
 use super::{Author, Configuration, Serve};
 use crate::check::Waiver;
+use crate::formats::store_path::StorePath;
 use crate::probe::Account;
 
 /// How a day is written.
@@ -41,6 +42,8 @@ struct Written {
     account: Vec<WrittenAccount>,
     /// Endpoints that every context is asked about.
     endpoint: Vec<WrittenEndpoint>,
+    /// Paths that caches are asked for, to see who signed them.
+    cache: Vec<WrittenCache>,
     /// Findings that are known and accepted until a day.
     waive: Vec<WrittenWaiver>,
     /// How `parallax serve` serves; a project's file has no say in it.
@@ -48,6 +51,8 @@ struct Written {
     /// The deadline of the whole run, in milliseconds.
     #[schemars(with = "Option<u64>", range(min = 1))]
     deadline_ms: Option<Spanned<u64>>,
+    /// Whether credentials are left out: none is shown to the endpoint that it is for.
+    no_credentials: bool,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -72,6 +77,18 @@ struct WrittenEndpoint {
     /// Its URL, without a user or password.
     #[schemars(with = "String")]
     url: Spanned<String>,
+    /// The file on this host that the service takes its certificate from, as an absolute path: what it shows is held against it.
+    #[schemars(with = "Option<String>")]
+    certificate: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Cache")]
+struct WrittenCache {
+    /// A store path that the caches should serve, such as a build that was pushed.
+    #[schemars(with = "String")]
+    path: Spanned<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -186,9 +203,12 @@ pub(super) fn read(path: &str, text: &str, author: Author) -> Result<Configurati
         context: file.all_filled("a context's name", &written.context)?,
         accounts: accounts(file, &written.account)?,
         endpoints: endpoints(file, &written.endpoint)?,
+        cache_paths: cache_paths(file, &written.cache)?,
+        certificates: certificates(file, &written.endpoint)?,
         waivers: waivers.collect::<Result<_, _>>()?,
         deadline_ms: written.deadline_ms.map(Spanned::into_inner),
         serve,
+        no_credentials: written.no_credentials,
         checks: None,
     })
 }
@@ -234,6 +254,39 @@ fn endpoints(file: &File<'_>, written: &[WrittenEndpoint]) -> Result<Vec<(String
         endpoints.push((name, file.url(&endpoint.url)?.into()));
     }
     Ok(endpoints)
+}
+
+fn cache_paths(file: &File<'_>, written: &[WrittenCache]) -> Result<Vec<String>, Box<Wrong>> {
+    let path = |cache: &WrittenCache| {
+        let path = file.filled("a store path", &cache.path)?;
+        match StorePath::with_directory(&path) {
+            Some(_) => Ok(path),
+            None => {
+                let help = "write it as /nix/store/<hash>-<name>".to_owned();
+                Err(file.wrong(Some(cache.path.span()), "not a store path", Some(help)))
+            }
+        }
+    };
+    written.iter().map(path).collect()
+}
+
+/// Name of the endpoint and path.
+fn certificates(file: &File<'_>, written: &[WrittenEndpoint]) -> Result<Vec<(String, String)>, Box<Wrong>> {
+    let mut certificates = Vec::new();
+    for endpoint in written {
+        let Some(path) = &endpoint.certificate else { continue };
+        let text = file.filled("a certificate's path", path)?;
+        if !text.starts_with('/') {
+            let help = "a path on this host, such as /etc/ssl/certs/cache.pem".to_owned();
+            return Err(file.wrong(Some(path.span()), "not an absolute path", Some(help)));
+        }
+        if file.url(&endpoint.url)?.scheme() != "https" {
+            let message = "a certificate for an endpoint without TLS";
+            return Err(file.wrong(Some(path.span()), message, Some("its url begins with https://".to_owned())));
+        }
+        certificates.push((file.filled("an endpoint's name", &endpoint.name)?, text));
+    }
+    Ok(certificates)
 }
 
 fn waived(file: &File<'_>, waiver: &WrittenWaiver, by: &str) -> Result<Waiver, Box<Wrong>> {

@@ -15,6 +15,7 @@ use crate::context::discover::docker::Named;
 use crate::context::{
     Asker, Asking, Context, Discovered, EnvironmentSource, IdentitySource, Refused, RunnerPart, Scope, discover,
 };
+use crate::probe::Wishes;
 use crate::snapshot::secret::RunKey;
 use crate::snapshot::{ContextKind, Header, Snapshot};
 
@@ -53,7 +54,7 @@ pub(in crate::cli) async fn asked(
         Allow::Label { key, .. } => Some(key.clone()),
         Allow::Uid(_) | Allow::Image(_) => None,
     });
-    let looking = Looking { deadline: None, offline: false, users: Vec::new() };
+    let looking = Looking { deadline: None, offline: false, no_credentials: true, users: Vec::new() };
     let scope = Scope { asker: Some(asker), labels: labels.collect(), ..scope(&looking, configuration) };
     let mut found = discover(&scope).await;
     let asking = found.asking.take().ok_or(NotAsked::Gone)?;
@@ -66,7 +67,8 @@ pub(in crate::cli) async fn asked(
         Ok(context) => contexts.push(context),
         Err(one) => refused.push(*one),
     }
-    let wishes = configuration.wishes(false);
+    // A caller must not be able to have others' endpoints asked, or their credentials used, by calling.
+    let wishes = Wishes { reach: Some("parallax serve".to_owned()), ..configuration.wishes(&looking) };
     runners::tell(&mut contexts, deadline, &wishes).await.map_err(NotAsked::Failed)?;
     let runner = engine.as_ref().and_then(Named::part).and_then(|part| part.job.runner);
     contexts.retain(|context| stays(context, runner.as_deref(), &configuration.serve.contexts));

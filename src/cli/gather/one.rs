@@ -22,9 +22,13 @@ pub(in crate::cli) enum Wanted {
 }
 
 /// Looks from one context.
-pub(in crate::cli) fn one(wanted: &Wanted, configuration: &Configuration) -> Result<Snapshot, Failure> {
+pub(in crate::cli) fn one(
+    wanted: &Wanted,
+    no_credentials: bool,
+    configuration: &Configuration,
+) -> Result<Snapshot, Failure> {
     in_runtime(async {
-        let looking = Looking { deadline: None, offline: false, users: Vec::new() };
+        let looking = Looking { deadline: None, offline: false, no_credentials, users: Vec::new() };
         let context = match wanted {
             Wanted::Here => own()?,
             Wanted::Pid(pid) => of_process(*pid)?,
@@ -32,13 +36,13 @@ pub(in crate::cli) fn one(wanted: &Wanted, configuration: &Configuration) -> Res
             Wanted::Service(name) => return named(ContextKind::Service, name, &looking, configuration).await,
             Wanted::User(name) => return named(ContextKind::User, name, &looking, configuration).await,
         };
-        look_at_one(context, configuration).await
+        look_at_one(context, &looking, configuration).await
     })
 }
 
-async fn look_at_one(context: Context, configuration: &Configuration) -> Result<Snapshot, Failure> {
+async fn look_at_one(context: Context, looking: &Looking, configuration: &Configuration) -> Result<Snapshot, Failure> {
     let deadline = Instant::now() + DEADLINE;
-    let snapshots = look_from(vec![context], deadline, &configuration.wishes(false), &fresh_key()?).await?;
+    let snapshots = look_from(vec![context], deadline, &configuration.wishes(looking), &fresh_key()?).await?;
     snapshots.into_iter().next().ok_or_else(|| Failure::Broken("one context gave no snapshot".into()))
 }
 
@@ -54,7 +58,7 @@ async fn named(
     }
     let mut found = discover(&scope).await;
     // One context shows what all of them together show of it.
-    runners::tell(&mut found.contexts, Instant::now() + DEADLINE, &configuration.wishes(false)).await?;
+    runners::tell(&mut found.contexts, Instant::now() + DEADLINE, &configuration.wishes(looking)).await?;
     let id = format!("{}:{name}", kind.word());
     let is = |header: &Header| {
         header.id == id
@@ -62,7 +66,7 @@ async fn named(
             || (kind == ContextKind::Container && header.id.starts_with(&format!("{id}/")))
     };
     if let Some(context) = found.contexts.iter().find(|context| is(&context.header)) {
-        return look_at_one(context.clone(), configuration).await;
+        return look_at_one(context.clone(), looking, configuration).await;
     }
     if let Some(refused) = found.refused.into_iter().find(|refused| is(&refused.header)) {
         return Ok(not_entered(refused));

@@ -6,7 +6,7 @@
 
 use super::endpoints::{account, name, normal};
 use super::files::Files;
-use super::{fingerprint, key_id, lacks, place, variable};
+use super::{Held, fingerprint, key_id, lacks, place, variable};
 use crate::formats::aws_profile::{self, AwsFile, Dialect, Section, SectionKind};
 use crate::formats::mc_config::PLACEHOLDER_ACCESS_KEY;
 use crate::probe::Target;
@@ -17,6 +17,7 @@ use crate::snapshot::{Fact, List, Reason};
 
 const KEY: &str = "AWS_ACCESS_KEY_ID";
 const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
+const SESSION: &str = "AWS_SESSION_TOKEN";
 /// For S3 the specific variable comes first.
 const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
 /// What makes a profile one that gives credentials without holding them.
@@ -72,7 +73,7 @@ impl<'a> Profiles<'a> {
 }
 
 /// Adds the keys of environment and profiles and the endpoints that both name; gives the outcome of the chain.
-pub(super) fn observe(files: &mut Files<'_>, keys: &mut List<S3Key>, named: &mut Vec<NamedEndpoint>) -> AwsChain {
+pub(super) fn observe(files: &mut Files<'_>, keys: &mut List<Held<S3Key>>, named: &mut Vec<NamedEndpoint>) -> AwsChain {
     let texts = [
         ("aws-credentials", "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials", Dialect::Credentials),
         ("aws-config", "AWS_CONFIG_FILE", ".aws/config", Dialect::Config),
@@ -224,14 +225,16 @@ fn endpoint(url: &str, origin: &str) -> Fact<String> {
     }
 }
 
-fn environment_key(target: &Target<'_>, chain: &AwsChain) -> Option<S3Key> {
+fn environment_key(target: &Target<'_>, chain: &AwsChain) -> Option<Held<S3Key>> {
     let environment = target.environment.present()?;
     let id = variable(target, KEY).present().copied();
     let secret = environment.secret(SECRET).filter(|secret| !secret.is_empty());
     if id.is_none() && secret.is_none() {
         return None;
     }
-    Some(S3Key {
+    let copy = |secret: &Secret| Secret::new(secret.expose().to_vec());
+    let session = environment.secret(SESSION).filter(|token| !token.is_empty());
+    let entry = S3Key {
         provider: "environment".to_owned(),
         name: KEY.to_owned(),
         origin: KEY.to_owned(),
@@ -242,10 +245,11 @@ fn environment_key(target: &Target<'_>, chain: &AwsChain) -> Option<S3Key> {
         region: chain.region.clone(),
         chosen: Fact::Present(id.is_some() && secret.is_some()),
         placeholder: Fact::Present(id == Some(PLACEHOLDER_ACCESS_KEY)),
-    })
+    };
+    Some(Held { secret: secret.map(copy), session: session.map(copy), ..Held::bare(entry) })
 }
 
-fn profile_keys(target: &Target<'_>, profiles: &Profiles<'_>, chain: &AwsChain, keys: &mut List<S3Key>) {
+fn profile_keys(target: &Target<'_>, profiles: &Profiles<'_>, chain: &AwsChain, keys: &mut List<Held<S3Key>>) {
     let mut earlier: Vec<&str> = Vec::new();
     for (path, section) in profiles.sections() {
         let SectionKind::Profile(profile) = &section.kind else { continue };
@@ -260,7 +264,8 @@ fn profile_keys(target: &Target<'_>, profiles: &Profiles<'_>, chain: &AwsChain, 
         };
         earlier.push(profile);
         let print = |(value, _): (&str, u32)| fingerprint(target, &Secret::from(value), "s3");
-        keys.items.push(S3Key {
+        let session = filled("aws_session_token").map(|(value, _)| Secret::from(value));
+        let entry = S3Key {
             provider: "profile".to_owned(),
             name: profile.clone(),
             origin: place(path, Some(line)),
@@ -271,7 +276,9 @@ fn profile_keys(target: &Target<'_>, profiles: &Profiles<'_>, chain: &AwsChain, 
             region: profiles.or_lacking(profiles.value(profile, "region")).map(str::to_owned),
             chosen,
             placeholder: Fact::Present(id.is_some_and(|(value, _)| value == PLACEHOLDER_ACCESS_KEY)),
-        });
+        };
+        let secret = secret.map(|(value, _)| Secret::from(value));
+        keys.items.push(Held { secret, session, ..Held::bare(entry) });
     }
 }
 

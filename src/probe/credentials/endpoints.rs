@@ -37,7 +37,7 @@ pub(super) fn name(named: &mut Vec<NamedEndpoint>, url: &str, named_by: String, 
 }
 
 /// The account that `parallax.toml` gives to an endpoint. Where it names no account at all, no endpoint has one.
-pub(super) fn account(target: &Target<'_>, endpoint: &Fact<String>) -> Fact<String> {
+pub fn account(target: &Target<'_>, endpoint: &Fact<String>) -> Fact<String> {
     if target.wishes.accounts.is_empty() {
         return Fact::Absent;
     }
@@ -63,7 +63,9 @@ pub(super) fn substituters(nix: &Nix, named: &mut Vec<NamedEndpoint>) {
             None => deciding,
         };
         if let Some(url) = address(substituter) {
-            name(named, &url, "nix substituters".to_owned(), origin.clone());
+            // An object store shows a cache only to who signs the question.
+            let by = if substituter.starts_with("s3://") { "nix s3 substituters" } else { "nix substituters" };
+            name(named, &url, by.to_owned(), origin.clone());
         }
     }
 }

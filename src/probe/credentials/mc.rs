@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::endpoints::{account, name, normal};
 use super::files::Files;
-use super::{capped, fingerprint, key_id, lacks, place};
+use super::{Held, capped, fingerprint, key_id, lacks, place};
 use crate::formats::mc_config::{self, Alias, McError};
 use crate::snapshot::endpoint::NamedEndpoint;
 use crate::snapshot::facts::S3Key;
@@ -15,7 +15,7 @@ use crate::snapshot::secret::Secret;
 use crate::snapshot::{Fact, List, Reason};
 
 /// Adds the aliases' keys and endpoints.
-pub(super) fn observe(files: &mut Files<'_>, keys: &mut List<S3Key>, named: &mut Vec<NamedEndpoint>) {
+pub(super) fn observe(files: &mut Files<'_>, keys: &mut List<Held<S3Key>>, named: &mut Vec<NamedEndpoint>) {
     variables(files, keys, named);
     variable_file(files, keys, named);
     let places = match files.named("MC_CONFIG_DIR", "/config.json") {
@@ -45,7 +45,7 @@ pub(super) fn observe(files: &mut Files<'_>, keys: &mut List<S3Key>, named: &mut
     }
 }
 
-fn variables(files: &Files<'_>, keys: &mut List<S3Key>, named: &mut Vec<NamedEndpoint>) {
+fn variables(files: &Files<'_>, keys: &mut List<Held<S3Key>>, named: &mut Vec<NamedEndpoint>) {
     let Fact::Present(environment) = files.target.environment else { return };
     for variable in environment.names() {
         let Some(alias_name) = variable.strip_prefix(mc_config::VARIABLE) else { continue };
@@ -57,7 +57,7 @@ fn variables(files: &Files<'_>, keys: &mut List<S3Key>, named: &mut Vec<NamedEnd
     }
 }
 
-fn variable_file(files: &mut Files<'_>, keys: &mut List<S3Key>, named: &mut Vec<NamedEndpoint>) {
+fn variable_file(files: &mut Files<'_>, keys: &mut List<Held<S3Key>>, named: &mut Vec<NamedEndpoint>) {
     let stated = match files.named("MC_CONFIG_ENV_FILE", "") {
         Fact::Present(stated) => stated,
         // An environment that was not seen is noted where it is not seen.
@@ -87,7 +87,7 @@ fn variable_file(files: &mut Files<'_>, keys: &mut List<S3Key>, named: &mut Vec<
 
 fn add(
     files: &Files<'_>,
-    keys: &mut List<S3Key>,
+    keys: &mut List<Held<S3Key>>,
     named: &mut Vec<NamedEndpoint>,
     alias: &Alias,
     (provider, origin): (&str, String),
@@ -100,7 +100,7 @@ fn add(
         name(named, &alias.url, format!("mc alias {}", alias.name), origin.clone());
     }
     let secret = |key: &SecretString| fingerprint(files.target, &Secret::from(key.expose_secret()), "s3");
-    keys.items.push(S3Key {
+    let entry = S3Key {
         provider: provider.to_owned(),
         name: alias.name.clone(),
         access_key_id: key_id(Some(&alias.access_key), &origin),
@@ -111,7 +111,9 @@ fn add(
         chosen: Fact::Present(false),
         placeholder: Fact::Present(alias.access_key == mc_config::PLACEHOLDER_ACCESS_KEY),
         origin,
-    });
+    };
+    let kept = |key: &Option<SecretString>| key.as_ref().map(|key| Secret::from(key.expose_secret()));
+    keys.items.push(Held { secret: kept(&alias.secret_key), session: kept(&alias.session_token), ..Held::bare(entry) });
 }
 
 /// Whether it is one that `mc` wrote itself and nobody gave a key to: it names no endpoint that anyone uses.

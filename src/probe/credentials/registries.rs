@@ -3,14 +3,14 @@
 use secrecy::ExposeSecret;
 
 use super::files::Files;
-use super::{capped, fingerprint, lacks, login_name, unread_environment};
+use super::{Held, capped, fingerprint, lacks, login_name, unread_environment};
 use crate::formats::docker_config::{self, Holder, Login};
 use crate::snapshot::facts::RegistryLogin;
 use crate::snapshot::secret::Secret;
 use crate::snapshot::{Fact, List, Reason};
 
 /// The logins, sorted by registry.
-pub(super) fn observe(files: &mut Files<'_>) -> List<RegistryLogin> {
+pub(super) fn observe(files: &mut Files<'_>) -> List<Held<RegistryLogin>> {
     let mut logins = List { items: Vec::new(), more: unread_environment(files.target) };
     let stated = match files.named("DOCKER_CONFIG", "/config.json") {
         Fact::Absent => files.beneath_home(".docker/config.json"),
@@ -41,14 +41,16 @@ pub(super) fn observe(files: &mut Files<'_>) -> List<RegistryLogin> {
     logins
 }
 
-fn kept(files: &Files<'_>, login: Login, path: &str) -> RegistryLogin {
+fn kept(files: &Files<'_>, login: Login, path: &str) -> Held<RegistryLogin> {
     let origin = path.to_owned();
     let print = |secret: &secrecy::SecretString, purpose| {
         fingerprint(files.target, &Secret::from(secret.expose_secret()), purpose)
     };
+    let (mut name, mut secret) = (None, None);
     let (user, fingerprint, helper) = match login.holder {
         Holder::Helper(helper) => (Fact::Absent, Fact::Absent, Fact::Present(helper)),
         Holder::Password { user, password } => {
+            (name, secret) = (Some(Secret::from(user.as_str())), Some(Secret::from(password.expose_secret())));
             let user = login_name(&user, Some(&password), path, None);
             (user, print(&password, "registry"), Fact::Absent)
         }
@@ -60,5 +62,6 @@ fn kept(files: &Files<'_>, login: Login, path: &str) -> RegistryLogin {
             (Fact::Unobserved(reason.clone()), Fact::Unobserved(reason), Fact::Absent)
         }
     };
-    RegistryLogin { registry: login.registry, user, fingerprint, helper, origin }
+    let entry = RegistryLogin { registry: login.registry, user, fingerprint, helper, origin };
+    Held { entry, secret, session: None, user: name }
 }

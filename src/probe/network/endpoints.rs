@@ -27,7 +27,7 @@ pub fn observe(
 fn one(named: &NamedEndpoint, names: &List<ResolvedName>, sockets: &Sockets, joined: &Fact<()>) -> Endpoint {
     let url = EndpointUrl::parse(&named.url);
     let port = url.effective_port();
-    let addresses = addresses(&url, &named.named_by, names);
+    let addresses = addresses_in(&url, &named.named_by, names);
     let loopback = addresses.all_here();
     let listening = match (&loopback, port) {
         (Fact::Present(true), Some(port)) => any_listening(&addresses.found, port, sockets, joined),
@@ -53,9 +53,9 @@ pub fn is_nix(named_by: &str) -> bool {
 
 /// The addresses of a host: those that are known, and why there may be more.
 #[derive(Default)]
-struct Addresses {
-    found: Vec<IpAddr>,
-    more: Option<Reason>,
+pub struct Addresses {
+    pub found: Vec<IpAddr>,
+    pub more: Option<Reason>,
 }
 
 impl Addresses {
@@ -70,8 +70,18 @@ impl Addresses {
     }
 }
 
+/// The addresses of a host as the context's names were observed; those facts may themselves be unobserved.
+pub fn addresses(url: &EndpointUrl, named_by: &str, names: &Fact<List<ResolvedName>>) -> Addresses {
+    match names {
+        Fact::Present(names) => addresses_in(url, named_by, names),
+        _ if url.literal().is_some() => addresses_in(url, named_by, &List::default()),
+        Fact::Absent => Addresses::default(),
+        Fact::Unobserved(reason) => Addresses { found: Vec::new(), more: Some(reason.clone()) },
+    }
+}
+
 /// The addresses of the host; none for an endpoint without a host and for a name without an address.
-fn addresses(url: &EndpointUrl, named_by: &str, names: &List<ResolvedName>) -> Addresses {
+fn addresses_in(url: &EndpointUrl, named_by: &str, names: &List<ResolvedName>) -> Addresses {
     let Some(host) = url.host.as_deref() else { return Addresses::default() };
     if let Some(address) = url.literal() {
         return Addresses { found: vec![address], more: None };

@@ -18,9 +18,11 @@ mod sources;
 use crate::formats::endpoint_url::EndpointUrl;
 use crate::probe::Target;
 use crate::snapshot::endpoint::NamedEndpoint;
-use crate::snapshot::{Fact, ObjectId, Reason, facts};
+use crate::snapshot::{Fact, List, ObjectId, Reason, facts};
 use crate::sys::process::NamespaceNumber;
 use listeners::Sockets;
+
+pub use endpoints::{Addresses, addresses, is_nix};
 
 /// Variables that name an endpoint of which only scheme, host and port are kept.
 const ENDPOINT_VARIABLES: [&str; 6] =
@@ -53,6 +55,12 @@ pub fn declared(target: &Target<'_>, entry: &facts::RunnerEntry) -> facts::Netwo
         }
     }
     declared::observe(target, entry, &named)
+}
+
+/// What the hosts of these endpoints mean here, for endpoints that are none of the context's own.
+pub fn resolved(target: &Target<'_>, named: &[NamedEndpoint]) -> Fact<List<facts::ResolvedName>> {
+    let sources = sources::Sources::read(target, named);
+    Fact::Present(resolver::resolve(&sources, &joined(target), target.wishes.offline, named))
 }
 
 /// The endpoints that the environment and the project's own configuration name. Nix settings and credentials are collected by their probes.
@@ -93,7 +101,7 @@ fn namespace(target: &Target<'_>) -> Fact<ObjectId> {
 }
 
 /// Whether this process stands in the target's network namespace; where it does not, whatever a socket says is about another machine.
-fn joined(target: &Target<'_>) -> Fact<()> {
+pub fn joined(target: &Target<'_>) -> Fact<()> {
     let theirs = target.process.namespaces.iter().find(|(name, _)| *name == "net");
     let Some((_, Ok(theirs))) = theirs else {
         return namespace(target).map(|_| ());

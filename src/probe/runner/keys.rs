@@ -6,12 +6,11 @@ use super::files::Places;
 use super::{Target, is_manager, read};
 use crate::formats::endpoint_url::EndpointUrl;
 use crate::formats::gitlab_runner::{Runner, S3};
-use crate::snapshot::facts::S3Key;
 use crate::snapshot::secret::Secret;
 use crate::snapshot::{Fact, List, Reason};
 
 /// Adds the keys of the configuration that the runner of this context uses; none elsewhere. `complete` fills in what follows from origin, endpoint and key.
-pub fn add(target: &Target<'_>, keys: &mut List<S3Key>, complete: impl Fn(Found<'_>) -> S3Key) {
+pub fn add<K>(target: &Target<'_>, keys: &mut List<K>, complete: impl Fn(Found<'_>) -> K) {
     match is_manager(target) {
         Fact::Present(true) => {}
         Fact::Present(false) | Fact::Absent => return,

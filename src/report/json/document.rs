@@ -36,8 +36,29 @@ pub(super) struct Document {
     pub baseline: Option<Baseline>,
     /// The contexts, in the order of their ids.
     pub contexts: Vec<Context>,
+    /// What each context says of each endpoint that its configuration names; empty where none was asked.
+    #[serde(default)]
+    pub endpoints: Vec<Endpoint>,
     /// All rows: incoherent first, then unknown, held, waived, coherent, not applicable; within those by check and subject.
     pub findings: Vec<Finding>,
+}
+
+/// One endpoint.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Endpoint {
+    /// `host:port`.
+    pub endpoint: String,
+    /// Each answer once; more than one where contexts differ.
+    pub answers: Vec<Answer>,
+}
+
+/// What some contexts say of an endpoint.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Answer {
+    /// The ids of the contexts.
+    pub contexts: Vec<String>,
+    /// What was seen, in words.
+    pub seen: String,
 }
 
 /// A continuous-integration job. What is not known of it is `null`.

@@ -7,9 +7,11 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::SCHEMA;
-use super::document::{Baseline, Context, Document, Finding, Job, Participant, Waiver};
+use super::document::{Baseline, Context, Document, Endpoint, Finding, Job, Participant, Waiver};
 use crate::check::finding::Waived;
-use crate::check::{self, Against, ContextNote, Fate, Outcome, Past, Run, Severity, Unseen};
+use crate::check::{
+    self, Against, ContextNote, EndpointAnswer, EndpointNote, Fate, Outcome, Past, Run, Severity, Unseen,
+};
 use crate::report::summary::verdict_word;
 use crate::report::text;
 use crate::snapshot::PipelineJob;
@@ -95,6 +97,7 @@ pub fn read(json: &[u8]) -> Result<Run, ReadError> {
         missing: document.missing,
         allow_unknown: document.summary.allow_unknown,
         baseline: document.baseline.map(against).transpose()?,
+        endpoints: document.endpoints.into_iter().map(EndpointNote::from).collect(),
         findings: findings.map(|(row, finding)| one(row, finding)).collect::<Result<_, _>>()?,
     };
     let rows = verdict_word(run.verdict());
@@ -122,6 +125,7 @@ fn one(row: usize, finding: Finding) -> Result<check::Finding, ReadError> {
             .collect(),
         caused_by: finding.caused_by.map(|cause| (cause.check, cause.subject)),
         comparisons: finding.comparisons,
+        about: Vec::new(),
     })
 }
 
@@ -160,6 +164,14 @@ fn severity(row: usize, found: String) -> Result<Severity, ReadError> {
 impl From<Job> for PipelineJob {
     fn from(job: Job) -> Self {
         Self { id: job.id, runner: job.runner, project: job.project, pipeline: job.pipeline, commit: job.commit }
+    }
+}
+
+impl From<Endpoint> for EndpointNote {
+    fn from(endpoint: Endpoint) -> Self {
+        let answers = endpoint.answers.into_iter();
+        let answers = answers.map(|answer| EndpointAnswer { contexts: answer.contexts, seen: answer.seen });
+        Self { endpoint: endpoint.endpoint, answers: answers.collect() }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::SCHEMA;
 use super::document::{
-    Baseline, Cause, Context, Document, Finding, Job, Participant, Past, Reason, Rows, Summary, Value, Waiver,
+    Answer, Baseline, Cause, Context, Document, Endpoint, Finding, Job, Participant, Past, Reason, Rows, Summary,
+    Value, Waiver,
 };
 use crate::check::{self, ContextNote, Outcome, Run, Severity};
 use crate::report::summary::verdict_word;
@@ -24,8 +25,17 @@ impl From<&Run> for Document {
             notes: run.notes.clone(),
             baseline: run.baseline.as_ref().map(Baseline::from),
             contexts: run.contexts.iter().map(Context::from).collect(),
+            endpoints: run.endpoints.iter().map(Endpoint::from).collect(),
             findings: run.findings.iter().map(Finding::from).collect(),
         }
+    }
+}
+
+impl From<&check::EndpointNote> for Endpoint {
+    fn from(note: &check::EndpointNote) -> Self {
+        let answer =
+            |answer: &check::EndpointAnswer| Answer { contexts: answer.contexts.clone(), seen: answer.seen.clone() };
+        Self { endpoint: note.endpoint.clone(), answers: note.answers.iter().map(answer).collect() }
     }
 }
 

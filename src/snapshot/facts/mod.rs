@@ -4,18 +4,24 @@
 //! Leaves are [`Fact`](super::Fact)s; structures are always there, so that a path such as `store.db.mode` can be
 //! written without asking first whether `store.db` exists.
 
+mod caches;
 mod credentials;
 mod identity;
+mod logins;
 mod network;
 mod nix;
+mod reach;
 mod runner;
 mod store;
 mod tools;
 
+pub use caches::{AtticCache, AtticServer, Caches, PathSignature, ServedCache, ServedPath, TrustedKey};
 pub use credentials::{AwsChain, CredentialFile, Credentials, NetrcEntry, RegistryLogin, S3Key};
 pub use identity::{Capabilities, Home, HostIdentity, IdRange, Identity, Namespaces, Passwd, Process};
+pub use logins::{Logins, RegistryAnswer, S3Answer};
 pub use network::{Endpoint, Listener, Loopback, NameServer, Network, ProxyVariable, ResolvedName};
 pub use nix::{ConfFile, ConfProblem, Nix, Request, Setting, Trust};
+pub use reach::{Bundle, Certificate, Reach, Reached, Service};
 pub use runner::{
     Runner, RunnerBundle, RunnerEntry, RunnerFile, RunnerGiven, RunnerPlace, RunnerProblem, RunnerVariable,
     RunnerVolume,
@@ -44,4 +50,10 @@ pub struct Facts {
     pub nix: Nix,
     /// GitLab Runner as this context has to do with it.
     pub runner: Runner,
+    /// The binary caches that it names, and whose signatures it trusts.
+    pub caches: Caches,
+    /// What answers under the endpoints' names.
+    pub reach: Reach,
+    /// What the credentials' own endpoints say of them.
+    pub logins: Logins,
 }

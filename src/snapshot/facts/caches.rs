@@ -1,0 +1,159 @@
+//! Facts about binary caches: which keys this context trusts, what the caches that it names serve it, and who signed that.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::{Fact, List};
+
+/// The binary caches of this context.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Caches {
+    /// The public keys by which Nix here judges signatures: those of `trusted-public-keys`, then the public halves of `secret-key-files`
+    /// that can be read (`src/libstore/crypto.cc`, getDefaultPublicKeys).
+    pub keys: Fact<List<TrustedKey>>,
+    /// One element per substituter (http, https, file) that a configuration here sets, asked from here; unobserved where the round of
+    /// questions was left out.
+    pub served: Fact<List<ServedCache>>,
+    /// The servers in the configuration of attic's client.
+    pub attic: Fact<List<AtticServer>>,
+    /// What those servers say of the caches that are set as substituters here; unobserved where the round of questions was left out.
+    pub attic_caches: Fact<List<AtticCache>>,
+}
+
+/// One public key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrustedKey {
+    /// The name, which is all by which Nix finds it; absent where the text is no key.
+    pub name: Fact<String>,
+    /// `name:base64`; of a text that is no key, what stands before the colon.
+    pub text: String,
+    /// `trusted-public-keys`, or the file that holds the secret half.
+    pub origin: String,
+    /// Whether it is a key; with one that is none, Nix stops ("public key is not valid").
+    pub valid: bool,
+    /// Whether it decides: of several keys of one name Nix takes the first.
+    pub in_use: bool,
+}
+
+/// One binary cache, asked from here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServedCache {
+    /// The URL, without userinfo, query and last slash.
+    pub url: String,
+    /// Under which names other findings know it: its host, its host and port, and the setting with its value.
+    pub known_as: Vec<String>,
+    /// Where it is set: file and line, or the variable.
+    pub origin: String,
+    /// Whether its URL says `trusted=true`, with which Nix asks for no signature.
+    pub exempt: bool,
+    /// Whether something answered at all: HTTP, or for `file://` a directory.
+    pub answers: Fact<bool>,
+    /// `attic`, `cachix`, `harmonia` or `nix-cache`, by its own answer; `http` for what is no cache; absent without an answer.
+    pub kind: Fact<String>,
+    /// The status of `nix-cache-info` asked without a login; absent for `file://` and without an answer.
+    pub status: Fact<u16>,
+    /// Where the login stands that Nix here would show this host: the netrc-file and line, or the setting whose URL holds it; absent
+    /// when there is none.
+    pub login: Fact<String>,
+    /// The status with that login; absent where none was needed or there is none.
+    pub login_status: Fact<u16>,
+    /// Whether it lets this context read, with the login that it has: 401 and 403 are no, 200 is yes. Absent where nobody answers or
+    /// the status says something else.
+    pub admitted: Fact<bool>,
+    /// The store directory of its paths (`nix-cache-info`); Nix refuses a cache of another one. Absent where it says none.
+    pub store_dir: Fact<String>,
+    /// Its priority; absent where it says none.
+    pub priority: Fact<i32>,
+    /// Whether it wants to be asked for many paths at once; absent where it does not say.
+    pub mass_query: Fact<bool>,
+    /// How many paths it was asked for: those that `parallax.toml` names, those that profiles lead to, and some of the store directory.
+    pub asked: u32,
+    /// The first of them that it serves; absent when it serves none of them, which says nothing of others.
+    pub paths: Fact<List<ServedPath>>,
+}
+
+/// One path that a cache serves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServedPath {
+    /// The store path.
+    pub path: String,
+    /// Whether its content address gives this very path, so that no signature is needed.
+    pub content_addressed: Fact<bool>,
+    /// Its signatures, in order.
+    pub signatures: Vec<PathSignature>,
+    /// In one word, the best: `content-addressed`, `trusted` (signed by a key in use here), `other-bytes` (the key of that name here has other
+    /// bytes), `unknown-key`, `malformed`, `unsigned`.
+    pub standing: String,
+    /// Whether Nix with the keys of this context takes it, where signatures are required (`src/libstore/path-info.cc`, checkSignatures).
+    pub acceptable: Fact<bool>,
+}
+
+/// One signature of a path (ed25519 over the fingerprint of the path, its NAR and its references).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PathSignature {
+    /// The name of the key that is said to have made it.
+    pub key: String,
+    /// `trusted`, `other-bytes`, `unknown-key` or `malformed`, by the keys in use here.
+    pub standing: String,
+    /// The keys of that name, of those that any context of the run has, that made it.
+    pub made_by: Fact<List<String>>,
+    /// The keys of that name that did not.
+    pub not_by: Vec<String>,
+}
+
+/// One server of attic (`~/.config/attic/config.toml`), and the public half of the token for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AtticServer {
+    /// Its name in the file.
+    pub name: String,
+    /// Its URL, without userinfo and query.
+    pub endpoint: String,
+    /// The file.
+    pub origin: String,
+    /// Whether a cache without a server's name is on this one.
+    pub is_default: bool,
+    /// The file that holds the token; absent when there is none.
+    pub token: Fact<String>,
+    /// Whom the token says it was made for (`sub`); absent where it does not say.
+    pub subject: Fact<String>,
+    /// When it ends (`exp`), in milliseconds since 1970; absent where it does not say.
+    pub expires: Fact<i64>,
+    /// Whether it holds at this instant by this machine's clock (`nbf`, `exp`); absent without a token.
+    pub current: Fact<bool>,
+    /// Caches, or patterns of them, from which the token lets pull.
+    pub pull: Fact<Vec<String>>,
+    /// Those to which it lets push.
+    pub push: Fact<Vec<String>>,
+}
+
+/// One cache of an attic server, that is set as a substituter here, as its server describes it to this context.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AtticCache {
+    /// The substituter.
+    pub url: String,
+    /// The server's name in the configuration of attic's client.
+    pub server: String,
+    /// The cache's name.
+    pub cache: String,
+    /// The status of its description, asked with the token of this context where there is one; absent when nobody answers.
+    pub status: Fact<u16>,
+    /// Whether the token says that it lets pull from this cache; absent without a token.
+    pub may_pull: Fact<bool>,
+    /// Whether everybody may pull; absent where the server does not say.
+    pub public: Fact<bool>,
+    /// The public key by which the server signs; absent where it does not say.
+    pub public_key: Fact<String>,
+    /// Whether that key is in use here.
+    pub key_trusted: Fact<bool>,
+    /// Where the server sends Nix; absent where it does not say.
+    pub substituter_endpoint: Fact<String>,
+    /// Whether that has the scheme, host and port that are configured here.
+    pub same_address: Fact<bool>,
+}

@@ -1,0 +1,113 @@
+//! Facts about what answers under the endpoints' names, asked from this context: addresses, connections, certificates, services.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::{Fact, List};
+
+/// What this context reaches under the names that its own configuration gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reach {
+    /// One element per endpoint that was asked, in the order of `network.endpoints`; unobserved where the round of questions was left out.
+    pub endpoints: Fact<List<Reached>>,
+    /// The bundles of root certificates that a variable or a setting names.
+    pub bundles: Fact<List<Bundle>>,
+}
+
+/// A bundle of root certificates that something here names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bundle {
+    /// The variable, or `nix setting ssl-cert-file`.
+    pub named_by: String,
+    /// The path, in this context.
+    pub path: String,
+    /// Whether there is anything.
+    pub exists: Fact<bool>,
+    /// Whether this identity can read it; absent where there is nothing.
+    pub readable: Fact<bool>,
+    /// How many certificates it holds (RFC 7468); absent where there is nothing to read, and for a directory.
+    pub roots: Fact<u32>,
+}
+
+/// One endpoint, asked from here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reached {
+    /// The URL, without userinfo and query, as in `network.endpoints`.
+    pub url: String,
+    /// What names it, sorted.
+    pub named_by: Vec<String>,
+    /// The host as written, lower case.
+    pub host: String,
+    /// The port, given or by the scheme.
+    pub port: u16,
+    /// Whether all its addresses are loopback ones, which mean another machine in each network namespace.
+    pub loopback: Fact<bool>,
+    /// The proxy that a client here would go through, `scheme://host:port`; absent when it goes straight.
+    pub proxy: Fact<String>,
+    /// The addresses that the name has, IPv4 first; absent when it has none. Link-local and metadata addresses are left out where a name leads to them.
+    pub addresses: Fact<Vec<String>>,
+    /// What became of the connections over IPv4: `connected`, `refused`, `unreachable`, `silent` (no answer within the time), `failed`; absent
+    /// without an address of that family.
+    pub v4: Fact<String>,
+    /// The same over IPv6.
+    pub v6: Fact<String>,
+    /// Every connection that did not come about: address and symbolic error number, in the order of the attempts.
+    pub failures: Fact<Vec<String>>,
+    /// Whether a connection came about (`connect(2)`); a client tries every address. Through a proxy: whether the proxy made it.
+    pub connected: Fact<bool>,
+    /// The address that answered; absent when none did, and behind a proxy.
+    pub peer: Fact<String>,
+    /// The certificate that was shown.
+    pub tls: Certificate,
+    /// What answered.
+    pub service: Service,
+    /// How far the service's clock is ahead of this machine's, in milliseconds, by its `Date` and `Age` headers (RFC 9110, 6.6.1; whole seconds).
+    pub clock_ahead_ms: Fact<i64>,
+    /// SHA-256 of the leaf in the file that `parallax.toml` names as this service's certificate, in hexadecimal; absent where it names none. Read by
+    /// the host's context only.
+    pub on_disk: Fact<String>,
+}
+
+/// The certificate of a TLS endpoint (RFC 5280); absent fields for one without TLS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Certificate {
+    /// SHA-256 of the leaf, in hexadecimal.
+    pub leaf: Fact<String>,
+    /// The names that it is for, sorted.
+    pub names: Fact<Vec<String>>,
+    /// Who issued it, as it says itself.
+    pub issuer: Fact<String>,
+    /// The last instant at which it is valid, in milliseconds since 1970.
+    pub not_after: Fact<i64>,
+    /// Whether it is valid at this instant, by this machine's clock.
+    pub current: Fact<bool>,
+    /// Whether it is for the name that was asked for.
+    pub names_host: Fact<bool>,
+    /// Whether a root in this context's own bundle signs the chain, judged by rustls-webpki with name and time set aside. Unobserved for
+    /// any refusal that is not a missing root.
+    pub trusted: Fact<bool>,
+    /// The bundle of roots that a client here would take; absent when there is none.
+    pub bundle: Fact<String>,
+    /// What names that bundle: a variable, a setting, or `default`.
+    pub bundle_named_by: Fact<String>,
+}
+
+/// What answered over HTTP without credentials.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Service {
+    /// `nix-cache`, `s3`, `registry`, `gitlab` or `http`; absent when what answers speaks no HTTP.
+    pub kind: Fact<String>,
+    /// A digest of what is particular to the service and the same from wherever it is asked.
+    pub identity: Fact<String>,
+    /// The status that the question was answered with.
+    pub status: Fact<u16>,
+    /// The program, as it calls itself, without a version.
+    pub program: Fact<String>,
+    /// The store directory of a binary cache (`nix-cache-info`); absent for other services.
+    pub store_dir: Fact<String>,
+}

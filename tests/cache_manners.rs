@@ -1,0 +1,155 @@
+//! What is said to a binary cache, and what is not: logins go to the host that they are for and to nobody else, never before they are asked for, never
+//! on a redirect, and not at all with `--no-credentials`. Through the binary, with listeners of this test on loopback.
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+/// `cAnArY-password`, with the user `ci`, as `Basic` has it.
+const SHOWN: &str = "Basic Y2k6Y0FuQXJZLXBhc3N3b3Jk";
+
+/// A path, and the login that was shown with it.
+type Asked = (String, Option<String>);
+
+/// A listener that answers every request by this function of its path and its login, and keeps them.
+struct Listener {
+    port: u16,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Listener {
+    fn new(address: &str, answer: impl Fn(&str, Option<&str>) -> String + Send + 'static) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { continue };
+                let mut bytes = [0; 8192];
+                let count = stream.read(&mut bytes).unwrap_or_default();
+                let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
+                let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
+                let login = text.lines().find_map(|line| line.strip_prefix("authorization: ")).map(str::to_owned);
+                kept.lock().expect("a list").push((path.clone(), login.clone()));
+                let _ = stream.write_all(answer(&path, login.as_deref()).as_bytes());
+            }
+        });
+        Self { port, asked }
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().expect("a list").clone()
+    }
+
+    fn logins(&self) -> usize {
+        self.asked().iter().filter(|(_, login)| login.is_some()).count()
+    }
+}
+
+fn answer(status: &str, more: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+}
+
+const INFO: &str = "StoreDir: /nix/store\nPriority: 30\n";
+
+/// The caches that `parallax probe` saw with this configuration, by URL.
+fn probe(substituters: &str, netrc: &str, arguments: &[&str]) -> Vec<Value> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).expect("written");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    write("netrc", netrc);
+    write("nix.conf", &format!("substituters = {substituters}\nnetrc-file = {}\n", path("netrc")));
+    write("parallax.toml", "[[cache]]\npath = \"/nix/store/00000000000000000000000000000000-demo\"\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_parallax"));
+    command.args(["probe", "--config", &path("parallax.toml")]).args(arguments).env_clear().current_dir("/");
+    command.env("NIX_CONF_DIR", directory.path()).env("HOME", directory.path());
+    let output = command.output().expect("parallax runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!text.contains("cAnArY"), "no password is in a snapshot");
+    let snapshot: Value = serde_json::from_str(&text).expect("a snapshot");
+    snapshot["facts"]["caches"]["served"].as_array().expect("caches").clone()
+}
+
+const NETRC: &str = "machine 127.0.0.1 login ci password cAnArY-password\n";
+
+#[test]
+fn a_login_is_shown_to_its_host_after_it_was_refused_without_and_to_no_other() {
+    let private = Listener::new("127.0.0.1", |_, login| match login {
+        Some(SHOWN) => answer("200 OK", "", INFO),
+        _ => answer("401 Unauthorized", "", ""),
+    });
+    let open = Listener::new("127.0.0.1", |_, _| answer("200 OK", "", INFO));
+    let other = Listener::new("127.0.0.2", |_, _| answer("401 Unauthorized", "", ""));
+    let urls = [("127.0.0.1", private.port), ("127.0.0.1", open.port), ("127.0.0.2", other.port)];
+    let urls = urls.map(|(host, port)| format!("http://{host}:{port}")).join(" ");
+    let caches = probe(&urls, NETRC, &[]);
+    let admitted: Vec<&Value> = caches.iter().map(|cache| &cache["admitted"]).collect();
+    assert_eq!(admitted, [true, true, false]);
+    assert_eq!((&caches[0]["status"], &caches[0]["login_status"]), (&Value::from(401), &Value::from(200)));
+    assert!(caches[0]["login"].as_str().expect("an origin").ends_with("/netrc:1"));
+    assert_eq!(caches[2]["login"], Value::Null, "there is no login for that host");
+    assert_eq!(private.asked()[0].1, None, "asked without one first");
+    assert!(private.logins() > 0 && open.logins() == 0 && other.logins() == 0);
+}
+
+#[test]
+fn a_redirect_is_not_followed_and_leads_no_login_away() {
+    let catcher = Listener::new("127.0.0.1", |_, _| answer("200 OK", "", INFO));
+    let to = format!("Location: http://127.0.0.1:{}/nix-cache-info\r\n", catcher.port);
+    let sends_away = Listener::new("127.0.0.1", move |_, login| match login {
+        None => answer("401 Unauthorized", "", ""),
+        Some(_) => answer("302 Found", &to, ""),
+    });
+    let caches = probe(&format!("http://127.0.0.1:{}", sends_away.port), NETRC, &[]);
+    assert_eq!(caches[0]["login_status"], 302);
+    assert_eq!(caches[0]["admitted"], Value::Null);
+    assert_eq!(catcher.asked(), [], "nobody came");
+}
+
+#[test]
+fn without_credentials_none_is_shown_and_whether_it_would_be_admitted_is_not_known() {
+    let private = Listener::new("127.0.0.1", |_, _| answer("401 Unauthorized", "", ""));
+    let caches = probe(&format!("http://127.0.0.1:{}", private.port), NETRC, &["--no-credentials"]);
+    assert_eq!(private.logins(), 0);
+    assert_eq!(caches[0]["status"], 401);
+    assert!(caches[0].get("admitted").is_none() && caches[0].get("login_status").is_none(), "unobserved: {caches:#?}");
+}
+
+#[test]
+fn the_user_part_of_an_address_is_the_login_for_it() {
+    let private = Listener::new("127.0.0.1", |_, login| match login {
+        Some(SHOWN) => answer("200 OK", "", INFO),
+        _ => answer("401 Unauthorized", "", ""),
+    });
+    let caches = probe(&format!("http://ci:cAnArY-password@127.0.0.1:{}", private.port), "", &[]);
+    assert_eq!(
+        (&caches[0]["admitted"], &caches[0]["login"]),
+        (&Value::from(true), &Value::from("the substituter's own URL"))
+    );
+}
+
+#[test]
+fn a_cache_that_says_nonsense_or_too_much_is_unclear_and_never_trusted() {
+    let hostile = Listener::new("127.0.0.1", |path, _| match path {
+        "/nix-cache-info" => answer("200 OK", "", INFO),
+        _ => answer("200 OK", "", &"StorePath: x\n".repeat(100_000)),
+    });
+    let moody = Listener::new("127.0.0.1", |path, _| match path {
+        "/nix-cache-info" => answer("200 OK", "", INFO),
+        _ => answer("500 Internal Server Error", "", ""),
+    });
+    let empty = Listener::new("127.0.0.1", |path, _| match path {
+        "/nix-cache-info" => answer("200 OK", "", INFO),
+        _ => answer("404 Not Found", "", ""),
+    });
+    let urls = [hostile.port, moody.port, empty.port].map(|port| format!("http://127.0.0.1:{port}")).join(" ");
+    let caches = probe(&urls, "", &[]);
+    assert!(caches[0].get("paths").is_none(), "unobserved: {:#}", caches[0]);
+    assert!(caches[1].get("paths").is_none(), "unobserved: {:#}", caches[1]);
+    assert_eq!(caches[2].get("paths"), Some(&Value::Null), "asked, and not there");
+}
