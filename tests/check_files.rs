@@ -246,6 +246,21 @@ fn a_symptom_of_another_element_or_of_another_context_has_no_cause() {
 }
 
 #[test]
+fn rows_of_other_subjects_are_cause_and_symptom_where_they_say_that_they_are_about_the_same() {
+    let list = "relation = 'each'\nover = 'c.network.endpoints'";
+    let cause = format!("{list}\nsubject = 'e.named_by'\nabout = '[e.host, e.url]'\nclaim = 'e.listening'");
+    let symptom = format!("{list}\nsubject = 'e.url'\nabout = 'e.host'\nclaim = 'e.loopback'");
+    let catalogue = cause_and_symptom(&cause, &symptom);
+    let endpoint = |host: &str, listening: bool, loopback: bool| json!({ "url": format!("http://{host}/a"), "host": host, "named_by": "nix", "listening": listening, "loopback": loopback });
+    let seen =
+        |host: &str| json!({ "network": { "endpoints": [endpoint(host, false, true), endpoint("x", true, false)] } });
+    let under = |host: &str| causes(&run(&catalogue, &[context("host", seen(host))]), "t/symptom");
+    let symptom = "http://x/a (host)".to_owned();
+    assert!(under("x").contains(&(symptom.clone(), Some("t/cause nix (host)".to_owned()))), "{:?}", under("x"));
+    assert!(under("y").contains(&(symptom, None)), "{:?}", under("y"));
+}
+
+#[test]
 fn a_mounted_database_is_the_cause_of_the_unused_daemon_and_of_the_unseen_roots() {
     let place = |inode: u32, more: Value| {
         let mut place = json!({ "path": "/nix/p", "exists": true, "identity": format!("object:b:1:{inode}:ext4"), "writable": true,

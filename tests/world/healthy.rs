@@ -10,20 +10,24 @@ use crate::runner::{self, Runner};
 const SLEEP: &[&str] = &["sleep", "900"];
 
 pub fn a_healthy_host_is_silent() {
-    let nix = NixDaemon::start("");
+    let cache = Cache::serve();
+    let substituter = format!("http://{}:{}", gateway(), cache.port);
+    let nix = NixDaemon::start(&format!("substituters = {substituter}\n"));
+    *cache.store.lock().expect("a lock") = nix.text("store");
     let socket = format!("{}:/nix/var/nix/daemon-socket", nix.text("var/daemon-socket"));
     let store = format!("{}:/nix/store:ro", nix.text("store"));
     let run = |name: &str, options: &[&str], image: &str, command: &[&str]| {
         Container::run(&format!("parallax-world-{name}"), options, image, command)
     };
-    let cache = Cache::serve();
     let runner = Runner::start(
-        &format!("url = \"http://{0}:{1}\"\nenvironment = [\"NIX_REMOTE=daemon\"]", gateway(), cache.port),
+        &format!("url = \"{substituter}\"\nenvironment = [\"NIX_REMOTE=daemon\"]"),
         &runner::docker(&[socket.clone(), store.clone(), "/cache".into()], ""),
     );
+    let server = format!("CI_SERVER_URL={substituter}");
     let labels = runner::labels("build");
     let labels = labels.iter().map(String::as_str);
-    let job: Vec<&str> = labels.chain(["-v", &socket, "-v", &store, "-e", "NIX_REMOTE=daemon"]).collect();
+    let job: Vec<&str> =
+        labels.chain(["-e", &server, "-v", &socket, "-v", &store, "-e", "NIX_REMOTE=daemon"]).collect();
     let _ = docker(&["volume", "create", "parallax-world-data"]);
     let containers = vec![
         run("job", &job, NIX, SLEEP),
@@ -53,6 +57,12 @@ pub fn a_healthy_host_is_silent() {
     let comparisons = report.json["summary"]["comparisons"].as_u64().expect("a count");
     assert!(comparisons >= 100, "{comparisons} comparisons");
     assert_eq!(report.code, 0, "{}", report.errors);
+    // It is silent because it looked: the endpoint was asked from the host and from the job.
+    let endpoints = report.json["endpoints"].as_array().expect("endpoints");
+    let asked = endpoints.iter().map(|one| one["answers"].to_string()).collect::<String>();
+    for context in ["\"host\"", "\"job\"", "service:nix-daemon"] {
+        assert!(asked.contains(context) && asked.contains("connected"), "{context}: {endpoints:#?}");
+    }
     drop((containers, rootless, runner));
     let _ = docker(&["volume", "rm", "parallax-world-data"]);
 }

@@ -110,7 +110,10 @@ fn not_for_callers(check: &Check) -> Draft<'_> {
 fn worse(one: Finding, two: Finding) -> Finding {
     let (mut kept, other) = if two.outcome < one.outcome { (two, one) } else { (one, two) };
     kept.comparisons += other.comparisons;
-    kept.about.extend(other.about);
+    // A row that holds is no part of what is wrong.
+    if kept.outcome == other.outcome {
+        kept.about.extend(other.about);
+    }
     kept.unseen.extend(other.unseen);
     kept.unseen.sort();
     kept.unseen.dedup();

@@ -41,6 +41,7 @@ pub fn unanswered(question: &Question, reason: &Reason) -> Reached {
         peer: unknown(),
         tls: no_certificate(&of_tls(question, &Fact::Unobserved(reason.clone()))),
         service: no_service(&of_http(question, &Fact::Unobserved(reason.clone()))),
+        asked: Some(question.inquiry.path().to_owned()).filter(|path| !path.is_empty()).into(),
         clock_ahead_ms: of_http(question, &Fact::Unobserved(reason.clone())).and_then(|()| Fact::Absent),
         on_disk: question.on_disk.clone(),
     }

@@ -1,6 +1,6 @@
 //! Which endpoints are asked, how, and by whose habits: decided before anything is sent.
 //!
-//! Endpoints of one URL are one question. What is no host (`unix://`, `s3://bucket` at AWS without an endpoint) is no question.
+//! Endpoints of one URL that one kind of client asks the same are one question. What is no host (`unix://`, `s3://bucket` at AWS without an endpoint) is no question.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -38,6 +38,16 @@ pub enum Inquiry {
     Nothing,
     /// `GET` of this path, which a service of this kind answers.
     Get { path: String, expected: Expected },
+}
+
+impl Inquiry {
+    /// The path; empty where nothing is asked.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Nothing => "",
+            Self::Get { path, .. } => path,
+        }
+    }
 }
 
 /// What kind of service the configuration takes it for.
@@ -91,12 +101,16 @@ pub struct Plan {
 pub fn questions(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) -> Plan {
     let proxies = Proxies::of(target, &facts.network.proxies);
     let mut bundles = Bundles::new(target, &facts.nix);
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    // Two clients, or two questions, at one URL are two: each has its own roots and its own answer.
+    let mut places: BTreeMap<(String, Client, String), usize> = BTreeMap::new();
     let mut plan = Plan { questions: Vec::new(), more: None };
     for endpoint in named {
         let url = EndpointUrl::parse(&endpoint.url);
         let key = if crate::probe::network::is_nix(&endpoint.named_by) { url.with_path() } else { url.origin() };
-        if let Some(question) = places.get(&key).and_then(|at| plan.questions.get_mut(*at)) {
+        let client = client(&endpoint.named_by);
+        let inquiry = inquiry(endpoint, &url, client);
+        let place = (key.clone(), client, inquiry.path().to_owned());
+        if let Some(question) = places.get(&place).and_then(|at| plan.questions.get_mut(*at)) {
             question.named_by.insert(endpoint.named_by.clone());
             if question.on_disk == Fact::Absent {
                 question.on_disk = on_disk(target, &endpoint.named_by);
@@ -108,19 +122,18 @@ pub fn questions(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) ->
             plan.more = Some(Reason::Truncated { at: MAX_ASKED as u64, what: "the endpoints that are asked".into() });
             break;
         }
-        let client = client(&endpoint.named_by);
         let found = askable(&url, &endpoint.named_by, facts);
         let proxy = if endpoint.named_by.starts_with("proxy ") { Fact::Absent } else { proxies.of_url(&url, client) };
         let roots = bundles.for_endpoint(client, &endpoint.named_by, &host, port);
         let through = proxy.present().map(|proxy| askable(proxy, &endpoint.named_by, facts)).unwrap_or_default();
-        places.insert(key.clone(), plan.questions.len());
+        places.insert(place, plan.questions.len());
         plan.questions.push(Question {
             url: key,
             named_by: BTreeSet::from([endpoint.named_by.clone()]),
             host,
             port,
             tls: matches!(url.scheme.as_deref(), Some("https" | "wss")),
-            inquiry: inquiry(endpoint, &url, client),
+            inquiry,
             addresses: found.found,
             more: found.more,
             proxy,

@@ -62,6 +62,8 @@ pub struct Reached {
     pub peer: Fact<String>,
     /// The certificate that was shown.
     pub tls: Certificate,
+    /// The path that was asked for over HTTP; absent where nothing was.
+    pub asked: Fact<String>,
     /// What answered.
     pub service: Service,
     /// How far the service's clock is ahead of this machine's, in milliseconds, by its `Date` and `Age` headers (RFC 9110, 6.6.1; whole seconds).
