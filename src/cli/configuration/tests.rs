@@ -53,7 +53,7 @@ subject = "db"
         reason: "known".into(),
         until: jiff::civil::date(2027, 1, 31),
         by: "/etc/parallax/parallax.toml".into(),
-        line: 15,
+        line: 16,
     };
     assert_eq!(
         configuration,
