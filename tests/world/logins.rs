@@ -12,7 +12,7 @@ use crate::doctor::{Report, assert_twins, doctor, parallax};
 use crate::engine::{Container, gateway};
 use crate::hostile::{JOB, SLEEP};
 use crate::image::{BUSYBOX, NIX};
-use crate::minio::{OldFront, Registry, Store, mc_lists, programs};
+use crate::minio::{OldFront, Registry, Store, mc_lists, mc_mount};
 use crate::reaching::shared;
 use crate::user::User;
 
@@ -64,7 +64,7 @@ impl Scene {
 
 /// A job with these variables and an `mc`.
 fn job(variables: &[String]) -> Container {
-    let mc = format!("{}:/usr/bin/mc:ro", programs().join("mc").display());
+    let mc = mc_mount();
     let mut options: Vec<&str> = JOB.iter().copied().chain(["-v", &mc]).collect();
     options.extend(variables.iter().flat_map(|variable| ["-e", variable.as_str()]));
     Container::run("parallax-world-job", &options, BUSYBOX, SLEEP)
@@ -147,7 +147,7 @@ pub fn a_key_whose_user_was_disabled() {
 
 /// A job that substitutes from the bucket `cache` with this key.
 fn substituting(store: &Store, name: &str, region: &str, key: Option<(&str, &str)>) -> Container {
-    let mc = format!("{}:/usr/bin/mc:ro", programs().join("mc").display());
+    let mc = mc_mount();
     let url = format!("s3://cache?endpoint={}:{}&scheme=http&region={region}", gateway(), store.port);
     let mut variables = vec![format!("NIX_CONFIG=substituters = {url}")];
     if let Some((id, secret)) = key {

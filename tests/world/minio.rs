@@ -21,6 +21,15 @@ pub fn programs() -> PathBuf {
     BUILT.get_or_init(build).clone().expect("MinIO, mc and the registry are built")
 }
 
+/// `mc` as a mount for containers, at a path that says nothing of who looks.
+pub fn mc_mount() -> String {
+    let copy = Path::new("/var/tmp/parallax-world/mc");
+    std::fs::create_dir_all("/var/tmp/parallax-world").expect("mkdir");
+    let _ = std::fs::remove_file(copy);
+    std::fs::copy(programs().join("mc"), copy).expect("a copy");
+    format!("{}:/usr/bin/mc:ro", copy.display())
+}
+
 /// The access key of the administrator.
 const ROOT: (&str, &str) = ("parallax-world-root", "root-secret-0123456789");
 

@@ -40,16 +40,21 @@ pub struct S3Answer {
     /// What was answered: `accepted`, `denied` (the key is known and may not), `unknown-key`, `wrong-secret`, `disabled`, `expired`, `skewed`
     /// (the clocks differ too much), `wrong-region`, `no-bucket`, `redirected`, `refused` (another error), `not-s3`; or what kept it from being
     /// asked: `no-key`, `placeholder`, `unreachable`, `untrusted` (no certificate that this context trusts).
+    #[schemars(extend("x-disclosure" = "public"))]
     pub outcome: Fact<String>,
     /// The code in the answer (`<Code>`, "Error responses" in the Amazon S3 API reference); absent without one.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub code: Fact<String>,
     /// The status of the answer.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub status: Fact<u16>,
     /// Who answered, by its headers and the words of its errors: `aws`, `minio`, `garage`, `r2`; absent when that can't be told.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub answered_by: Fact<String>,
     /// The region that the answer names as the right one.
     pub expected_region: Fact<String>,
     /// How far the endpoint's clock is ahead of this machine's, in milliseconds, by the `Date` of the answer.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub clock_ahead_ms: Fact<i64>,
 }
 
@@ -64,8 +69,10 @@ pub struct RegistryAnswer {
     /// The user name; absent where a helper or a token holds it.
     pub user: Fact<String>,
     /// What was answered: `accepted`, `refused`, `open` (it asks for no login), `not-a-registry`, `unreachable`, `untrusted`.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub outcome: Fact<String>,
     /// The status of the answer to the login.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub status: Fact<u16>,
     /// Who decides about logins, `scheme://host:port`, where the registry names somebody (`WWW-Authenticate`, `realm`).
     pub realm: Fact<String>,
