@@ -93,14 +93,16 @@ fn of_key(ways: &mut Ways<'_>, key: Held<S3Key>, named: &[NamedEndpoint]) -> Opt
     let url = EndpointUrl::parse(&endpoint);
     let is_mc = entry.provider.starts_with("mc-");
     let alias = format!("mc alias {}", entry.name);
-    let named = among(named, &url, |by| if is_mc { by == alias } else { by.starts_with("AWS") })?;
+    let is_runner = entry.provider == "gitlab-runner";
+    let own = if is_runner { "gitlab-runner" } else { "AWS" };
+    let named = among(named, &url, |by| if is_mc { by == alias } else { by.starts_with(own) })?;
     // An alias without a key asks as nobody; that is no login.
     if entry.access_key_id == Fact::Absent && secret.is_none() {
         return None;
     }
     let half = (entry.access_key_id == Fact::Absent || secret.is_none())
         .then(|| malformed(&entry.origin, "half of a key: the id without the secret, or the reverse"));
-    let client = if is_mc { Client::Go } else { Client::Aws };
+    let client = if is_mc || is_runner { Client::Go } else { Client::Aws };
     Some(Binding {
         used_by: format!("{} {}", entry.provider, entry.name),
         route: route(ways, &url, &named.named_by, client),
