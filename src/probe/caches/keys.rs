@@ -35,7 +35,7 @@ fn add(list: &mut List<TrustedKey>, key: Option<PublicKey>, text: &str, origin: 
         return;
     }
     // A text without the form of a public key may be a secret one in the wrong place.
-    let shown = || text.split(':').next().unwrap_or_default().chars().take(LONGEST).collect();
+    let shown = || text.split_once(':').map_or("(no name)", |(name, _)| name).chars().take(LONGEST).collect();
     let taken = key.as_ref().is_some_and(|key| list.items.iter().any(|one| one.name.present() == Some(&key.name)));
     list.items.push(TrustedKey {
         text: key.as_ref().map_or_else(shown, PublicKey::text),

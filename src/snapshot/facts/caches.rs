@@ -26,14 +26,18 @@ pub struct Caches {
 #[serde(default, deny_unknown_fields)]
 pub struct TrustedKey {
     /// The name, which is all by which Nix finds it; absent where the text is no key.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub name: Fact<String>,
-    /// `name:base64`; of a text that is no key, what stands before the colon.
+    /// `name:base64`; of a text that is no key, what stands before its colon.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub text: String,
     /// `trusted-public-keys`, or the file that holds the secret half.
     pub origin: String,
     /// Whether it is a key; with one that is none, Nix stops ("public key is not valid").
+    #[schemars(extend("x-disclosure" = "public"))]
     pub valid: bool,
     /// Whether it decides: of several keys of one name Nix takes the first.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub in_use: bool,
 }
 
@@ -48,26 +52,34 @@ pub struct ServedCache {
     /// Where it is set: file and line, or the variable.
     pub origin: String,
     /// Whether its URL says `trusted=true`, with which Nix asks for no signature.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub exempt: bool,
     /// Whether something answered at all: HTTP, or for `file://` a directory.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub answers: Fact<bool>,
     /// `attic`, `cachix`, `harmonia` or `nix-cache`, by its own answer; `http` for what is no cache; absent without an answer.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub kind: Fact<String>,
     /// The status of `nix-cache-info` asked without a login; absent for `file://` and without an answer.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub status: Fact<u16>,
     /// Where the login stands that Nix here would show this host: the netrc-file and line, or the setting whose URL holds it; absent
     /// when there is none.
     pub login: Fact<String>,
     /// The status with that login; absent where none was needed or there is none.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub login_status: Fact<u16>,
     /// Whether it lets this context read, with the login that it has: 401 and 403 are no, 200 is yes. Absent where nobody answers or
     /// the status says something else.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub admitted: Fact<bool>,
     /// The store directory of its paths (`nix-cache-info`); Nix refuses a cache of another one. Absent where it says none.
     pub store_dir: Fact<String>,
     /// Its priority; absent where it says none.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub priority: Fact<i32>,
     /// Whether it wants to be asked for many paths at once; absent where it does not say.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub mass_query: Fact<bool>,
     /// How many paths it was asked for: those that `parallax.toml` names, those that profiles lead to, and some of the store directory.
     pub asked: u32,
@@ -82,13 +94,16 @@ pub struct ServedPath {
     /// The store path.
     pub path: String,
     /// Whether its content address gives this very path, so that no signature is needed.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub content_addressed: Fact<bool>,
     /// Its signatures, in order.
     pub signatures: Vec<PathSignature>,
     /// In one word, the best: `content-addressed`, `trusted` (signed by a key in use here), `other-bytes` (the key of that name here has other
     /// bytes), `unknown-key`, `malformed`, `unsigned`.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub standing: String,
     /// Whether Nix with the keys of this context takes it, where signatures are required (`src/libstore/path-info.cc`, checkSignatures).
+    #[schemars(extend("x-disclosure" = "public"))]
     pub acceptable: Fact<bool>,
 }
 
@@ -97,12 +112,16 @@ pub struct ServedPath {
 #[serde(default, deny_unknown_fields)]
 pub struct PathSignature {
     /// The name of the key that is said to have made it.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub key: String,
     /// `trusted`, `other-bytes`, `unknown-key` or `malformed`, by the keys in use here.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub standing: String,
     /// The keys of that name, of those that any context of the run has, that made it.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub made_by: Fact<List<String>>,
     /// The keys of that name that did not.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub not_by: Vec<String>,
 }
 
@@ -125,6 +144,7 @@ pub struct AtticServer {
     /// When it ends (`exp`), in milliseconds since 1970; absent where it does not say.
     pub expires: Fact<i64>,
     /// Whether it holds at this instant by this machine's clock (`nbf`, `exp`); absent without a token.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub current: Fact<bool>,
     /// Caches, or patterns of them, from which the token lets pull.
     pub pull: Fact<Vec<String>>,
@@ -143,17 +163,23 @@ pub struct AtticCache {
     /// The cache's name.
     pub cache: String,
     /// The status of its description, asked with the token of this context where there is one; absent when nobody answers.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub status: Fact<u16>,
     /// Whether the token says that it lets pull from this cache; absent without a token.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub may_pull: Fact<bool>,
     /// Whether everybody may pull; absent where the server does not say.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub public: Fact<bool>,
     /// The public key by which the server signs; absent where it does not say.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub public_key: Fact<String>,
     /// Whether that key is in use here.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub key_trusted: Fact<bool>,
     /// Where the server sends Nix; absent where it does not say.
     pub substituter_endpoint: Fact<String>,
     /// Whether that has the scheme, host and port that are configured here.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub same_address: Fact<bool>,
 }
