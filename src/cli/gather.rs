@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::arguments::Looking;
+use super::beacons::Beacons;
 use super::configuration::Configuration;
 use super::exit::Failure;
 use super::progress::Progress;
@@ -114,7 +115,12 @@ async fn look_from(
     let mut asking = round_two::asking(&looks, wishes);
     // What a file declares does not run, and reaches nothing.
     asking.retain(|index| contexts.get(*index).is_some_and(|context| context.header.kind != ContextKind::Declared));
-    let second = round_two::wishes(wishes, &looks);
+    let into = |index: usize, wishes: &Wishes| match contexts.get(index) {
+        Some(context) => request(context, key, wishes, locks),
+        None => Err(Failure::Broken("a beacon in no context".into())),
+    };
+    let beacons = Beacons::raise(&entrance, &looks, &asking, deadline, into).await?;
+    let second = beacons.tell(&round_two::wishes(wishes, &looks));
     let mut turns = Vec::new();
     for (context, look) in asking.iter().filter_map(|index| Some((contexts.get(*index)?, looks.get(*index)?))) {
         turns.push((request(context, key, &second, locks)?, round_two::what_is_known(look)?));

@@ -120,6 +120,9 @@ fn look() -> std::io::Result<()> {
         locks: &locks,
         incomplete: &inside.incomplete,
     };
+    if wishes.stand {
+        return stand(&request, &output);
+    }
     observe(&target, resume, &output)?;
     Record::Done.write(&output)
 }
@@ -129,6 +132,13 @@ fn look() -> std::io::Result<()> {
 fn open_random_source() {
     // Where it fails here it fails there, and the names are unobserved.
     let _ = getrandom::fill(&mut [0; 1]);
+}
+
+/// Stands as a beacon until the parent ends it, or the time is over.
+fn stand(request: &Request, output: &std::io::Stdout) -> std::io::Result<()> {
+    let Some(key) = request.key.as_deref() else { return Ok(()) };
+    let lasts = std::time::Duration::from_millis(request.probe_deadline_ms);
+    probe::beacon::stand(key, lasts, |ports| Record::Standing(serde_json::to_value(ports)?).write(output))
 }
 
 fn environment(request: &Request, inside: &Inside) -> Fact<Environment> {

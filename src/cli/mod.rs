@@ -7,6 +7,7 @@ pub mod arguments;
 
 mod answer;
 mod baseline;
+mod beacons;
 mod check;
 mod checks;
 mod compare;

@@ -7,7 +7,6 @@ use super::exit::Failure;
 use super::handshake;
 use crate::context::enter::{Looked, Resume};
 use crate::probe::{Wishes, caches, logins};
-use crate::snapshot::facts::Reached;
 use crate::snapshot::{Fact, List, Reason};
 
 /// Who leaves the endpoints out of the first round.
@@ -46,6 +45,7 @@ pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks
     if wishes.reach.is_none() {
         for look in looks.iter_mut().filter(|look| look.refused.is_none() && !names_something(look)) {
             look.facts.reach.endpoints = nothing_named(look);
+            look.facts.reach.hosts = nothing_named(look);
             look.facts.caches.served = caches::none_named(&look.facts.nix);
             look.facts.caches.attic_caches = caches::none_named(&look.facts.nix);
         }
@@ -61,12 +61,13 @@ pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks
             look.facts.caches.served = answer.facts.caches.served;
             look.facts.caches.attic_caches = answer.facts.caches.attic_caches;
             look.facts.logins = answer.facts.logins;
+            look.facts.reach.hosts = answer.facts.reach.hosts;
             look.unfinished.extend(answer.unfinished);
         }
     }
 }
 
-fn nothing_named(look: &Looked) -> Fact<List<Reached>> {
+fn nothing_named<T>(look: &Looked) -> Fact<List<T>> {
     let endpoints = &look.facts.network.endpoints;
     let more: Option<Reason> =
         endpoints.reason().cloned().or_else(|| endpoints.present().and_then(|list| list.more.clone()));

@@ -3,6 +3,7 @@
 //! A child below a dead FUSE server stays in an uninterruptible sleep even after `SIGKILL`, so a child that overruns is killed and
 //! abandoned, never waited for; what it had told is kept, and one more child looks at the remaining families. The parent itself enters nothing.
 
+mod beacon;
 mod gathered;
 mod protocol;
 
@@ -23,6 +24,7 @@ use crate::snapshot::facts::Facts;
 use gathered::{Gathered, failed_probe};
 use protocol::Outgoing;
 
+pub use beacon::Beacon;
 pub use protocol::{ARGUMENT, EnvironmentSource, Incoming, Record, Request, Resume};
 
 /// The most that is read of the children of one context.
@@ -122,20 +124,9 @@ impl Entrance {
     }
 
     async fn child(&self, request: &Request, deadline: Instant, gathered: &mut Gathered) -> End {
-        let spawned = Command::new(&self.executable)
-            .arg(ARGUMENT)
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn();
-        let mut child = match spawned {
-            Ok(child) => child,
-            Err(error) => return not_entered(format!("parallax could not start itself again ({error})")),
-        };
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return not_entered("the child has no pipes".into());
+        let (child, input, output) = match self.spawn() {
+            Ok(spawned) => spawned,
+            Err(end) => return end,
         };
         let mut conversation = Conversation::new(output, request, deadline);
         let end = match conversation.ask(input, request, gathered).await {
@@ -148,6 +139,24 @@ impl Entrance {
                 end
             }
             None => conversation.early_end(child).await,
+        }
+    }
+
+    /// Starts parallax again, with the ends of its pipes.
+    fn spawn(&self) -> Result<(Child, ChildStdin, ChildStdout), End> {
+        let spawned = Command::new(&self.executable)
+            .arg(ARGUMENT)
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let mut child =
+            spawned.map_err(|error| not_entered(format!("parallax could not start itself again ({error})")))?;
+        match (child.stdin.take(), child.stdout.take()) {
+            (Some(input), Some(output)) => Ok((child, input, output)),
+            _ => Err(not_entered("the child has no pipes".into())),
         }
     }
 }
@@ -221,6 +230,8 @@ impl Conversation {
                 }
                 Ok(Record::Endpoints(endpoints)) => gathered.resume.endpoints = endpoints,
                 Ok(Record::Done) => return Some(End::Done),
+                // Who was asked to look does not stand.
+                Ok(Record::Standing(_)) => return None,
                 // A line that is cut off or foreign: whatever it was, the family did not arrive.
                 Err(_) => return None,
             }

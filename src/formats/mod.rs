@@ -28,6 +28,7 @@ pub mod package_lists;
 pub mod passwd;
 pub mod proc_locks;
 pub mod proc_net;
+pub mod proc_route;
 pub mod resolv_conf;
 pub mod s3_answer;
 pub mod script;

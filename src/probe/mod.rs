@@ -4,6 +4,7 @@
 //! [`Target`] is all it can reach. A probe returns its family's facts and cannot fail: what could not be looked at is
 //! [`Fact::Unobserved`] with its reason. It imports `sys`, `formats` and `snapshot`, and nothing above.
 
+pub mod beacon;
 pub mod caches;
 pub mod credentials;
 pub mod environment;
@@ -71,6 +72,12 @@ pub struct Wishes {
     pub cache_paths: Vec<String>,
     /// The public keys that any context of the run trusts, to say whose a signature is.
     pub public_keys: Vec<String>,
+    /// The beacons that stand while the endpoints are asked.
+    pub beacons: Vec<beacon::Standing>,
+    /// Why there may be network namespaces without one.
+    pub beacons_missing: Option<crate::snapshot::Reason>,
+    /// Look at nothing, and stand as the beacon of this network namespace instead.
+    pub stand: bool,
 }
 
 /// One `[[account]]` of `parallax.toml`: all keys for this endpoint are meant to be the same account.

@@ -8,6 +8,7 @@ mod ask;
 pub(super) mod bundle;
 pub(super) mod certificate;
 pub(super) mod connect;
+mod hosts;
 pub(super) mod http;
 pub(super) mod plan;
 pub(super) mod proxy;
@@ -39,11 +40,12 @@ pub fn observe(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) -> R
         (None, _) => target.incomplete.first().map(|missing| Reason::IdentityIncomplete { missing: missing.clone() }),
     };
     if let Some(reason) = refusal {
-        return Reach { endpoints: Fact::Unobserved(reason), bundles };
+        return Reach { endpoints: Fact::Unobserved(reason.clone()), hosts: Fact::Unobserved(reason), bundles };
     }
     let plan = plan::questions(target, named, facts);
     let more = plan.more.or_else(|| facts.network.endpoints.present().and_then(|list| list.more.clone()));
-    Reach { endpoints: Fact::Present(List { items: ask_all(plan.questions), more }), bundles }
+    let hosts = hosts::observe(target, &plan.questions, facts);
+    Reach { endpoints: Fact::Present(List { items: ask_all(plan.questions), more }), hosts, bundles }
 }
 
 /// Asks all of them at once. Every question has an answer in the result, in order.

@@ -69,6 +69,11 @@ impl RunKey {
     pub fn expose(&self) -> &[u8] {
         self.0.expose_secret()
     }
+
+    /// What only a holder of this key can say to a challenge, in hexadecimal. Never equal to a fingerprint of the same bytes.
+    pub fn answer(&self, challenge: &[u8]) -> String {
+        Secret::new(challenge.to_vec()).fingerprint(self, "challenge of a run").0
+    }
 }
 
 /// What may be kept of a secret during one run: equal fingerprints mean equal secrets.

@@ -41,6 +41,7 @@ pub struct ProcessTexts {
     pub udp: Text,
     pub udp6: Text,
     pub if_inet6: Text,
+    pub route: Text,
     pub namespaces: Vec<(&'static str, Result<NamespaceNumber, LookError>)>,
 }
 
@@ -150,6 +151,7 @@ impl ProcessDirectory {
             udp: self.text("net/udp"),
             udp6: self.text("net/udp6"),
             if_inet6: self.text("net/if_inet6"),
+            route: self.text("net/route"),
             namespaces: NAMESPACES.map(|name| (name, self.namespace(name))).into(),
         }
     }

@@ -11,18 +11,24 @@ pub struct Cache {
     /// The store directory that it says it is for.
     pub store: Arc<Mutex<String>>,
     stop: Arc<AtomicBool>,
+    server: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Cache {
     /// Listens on all addresses of the host.
     pub fn serve() -> Self {
-        let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
+        Self::serve_at("0.0.0.0:0")
+    }
+
+    /// Listens on this address and port of the host.
+    pub fn serve_at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let store = Arc::new(Mutex::new("/nix/store".to_owned()));
         let said = Arc::clone(&store);
-        std::thread::spawn(move || {
+        let server = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::Relaxed) {
                     return;
@@ -39,7 +45,7 @@ impl Cache {
                 );
             }
         });
-        Self { port, store, stop }
+        Self { port, store, stop, server: Some(server) }
     }
 }
 
@@ -47,5 +53,7 @@ impl Drop for Cache {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let _ = std::net::TcpStream::connect(("127.0.0.1", self.port));
+        // The port is free for the next world.
+        let _ = self.server.take().map(std::thread::JoinHandle::join);
     }
 }

@@ -10,6 +10,7 @@
 
 mod asking;
 mod attic;
+mod beacons;
 mod cache;
 mod canaries;
 mod configurations;
@@ -74,6 +75,14 @@ const WORLDS: &[World] = &[
     (
         "an_image_that_is_not_there_is_not_pulled_unasked_and_a_runner_that_is_not_there_is_named",
         throwaway::an_image_that_is_not_there_is_not_pulled_unasked_and_a_runner_that_is_not_there_is_named,
+    ),
+    (
+        "a_cache_that_listens_on_the_hosts_loopback_only_is_missed_at_the_gateway",
+        beacons::a_cache_that_listens_on_the_hosts_loopback_only_is_missed_at_the_gateway,
+    ),
+    (
+        "a_loopback_that_is_forwarded_is_proven_by_a_listener_there_and_nothing_is_left_of_it",
+        beacons::a_loopback_that_is_forwarded_is_proven_by_a_listener_there_and_nothing_is_left_of_it,
     ),
     (
         "root_of_a_user_namespace_may_not_write_the_database_that_the_hosts_root_writes",

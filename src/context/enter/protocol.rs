@@ -127,6 +127,8 @@ pub enum Record {
     Family { name: String, facts: Value },
     /// The endpoints that the configuration names.
     Endpoints(Vec<NamedEndpoint>),
+    /// It stands as a beacon, on these ports of its loopback, as the probe writes them.
+    Standing(Value),
     /// It has looked at everything.
     Done,
 }

@@ -16,6 +16,7 @@ mod resolver;
 mod sources;
 
 use crate::formats::endpoint_url::EndpointUrl;
+use crate::formats::proc_route;
 use crate::probe::Target;
 use crate::snapshot::endpoint::NamedEndpoint;
 use crate::snapshot::{Fact, List, ObjectId, Reason, facts};
@@ -37,6 +38,8 @@ pub fn observe(target: &Target<'_>, named: &[NamedEndpoint]) -> facts::Network {
     facts::Network {
         namespace: namespace(target),
         loopback: loopback::observe(&joined),
+        addresses: loopback::all_addresses(&joined),
+        gateways: gateways(target),
         listeners: sockets.listeners(),
         name_servers: name_servers::observe(&sources, &sockets, &joined),
         proxies: proxies::observe(target.environment),
@@ -90,6 +93,17 @@ fn push(named: &mut Vec<NamedEndpoint>, value: &str, named_by: String, origin: &
     if !url.is_empty() && !value.trim().is_empty() {
         named.push(NamedEndpoint { url, named_by, origin: origin.to_owned() });
     }
+}
+
+fn gateways(target: &Target<'_>) -> Fact<Vec<String>> {
+    crate::probe::fact(target.process.route.clone()).and_then(|text| match proc_route::default_gateways(&text) {
+        Ok(gateways) => Fact::Present(gateways.iter().map(ToString::to_string).collect()),
+        Err(error) => Fact::Unobserved(Reason::Malformed {
+            path: format!("/proc/{}/net/route", target.process.pid),
+            line: Some(error.line),
+            detail: "not a route".into(),
+        }),
+    })
 }
 
 fn namespace(target: &Target<'_>) -> Fact<ObjectId> {

@@ -15,6 +15,10 @@ pub struct Network {
     pub namespace: Fact<ObjectId>,
     /// The loopback interface.
     pub loopback: Loopback,
+    /// The addresses of all interfaces (`getifaddrs(3)`), sorted, without zones.
+    pub addresses: Fact<Vec<String>>,
+    /// The IPv4 gateways of the default routes (`proc_pid_net(5)`, route): in a container on a bridge, the host.
+    pub gateways: Fact<Vec<String>>,
     /// Listening TCP sockets and bound UDP sockets on loopback and wildcard addresses (`proc_pid_net(5)`, tcp, tcp6, udp, udp6).
     pub listeners: Fact<List<Listener>>,
     /// What names resolve to: `localhost`, and the names of the endpoints; one element per name and flavour.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::snapshot::{Fact, List};
+use crate::snapshot::{Fact, List, ObjectId};
 
 /// What this context reaches under the names that its own configuration gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -11,6 +11,9 @@ use crate::snapshot::{Fact, List};
 pub struct Reach {
     /// One element per endpoint that was asked, in the order of `network.endpoints`; unobserved where the round of questions was left out.
     pub endpoints: Fact<List<Reached>>,
+    /// Addresses by which the endpoints mean this machine's host or loopback, each with whose loopback answers there; empty where no endpoint
+    /// has such an address.
+    pub hosts: Fact<List<HostAddress>>,
     /// The bundles of root certificates that a variable or a setting names.
     pub bundles: Fact<List<Bundle>>,
 }
@@ -71,6 +74,19 @@ pub struct Reached {
     /// SHA-256 of the leaf in the file that `parallax.toml` names as this service's certificate, in hexadecimal; absent where it names none. Read by
     /// the host's context only.
     pub on_disk: Fact<String>,
+}
+
+/// An address by which configuration means the host: loopback, the gateway, or what `host.docker.internal` and its like lead to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostAddress {
+    /// The address.
+    pub address: String,
+    /// The URLs of the endpoints that lead to it, sorted.
+    pub urls: Vec<String>,
+    /// The network namespace whose loopback a connection to it reaches, as a listener that parallax opened there for this run has proven; absent
+    /// when it reaches none of those that could be stood in.
+    pub reaches: Fact<ObjectId>,
 }
 
 /// The certificate of a TLS endpoint (RFC 5280); absent fields for one without TLS.
