@@ -57,6 +57,8 @@ impl Beacons {
                     beacons.standing.push(Standing { namespace, ports });
                     beacons._children.push(beacon);
                 }
+                // Its loopback went with it.
+                Err(Reason::Vanished) => {}
                 Err(reason) => beacons.missing = Some(reason),
             }
         }
