@@ -30,6 +30,7 @@ fn texts() -> ProcessTexts {
         udp: absent(),
         udp6: absent(),
         if_inet6: absent(),
+        route: absent(),
         namespaces: Vec::new(),
     }
 }
