@@ -2,6 +2,7 @@
 //!
 //! Finds the runner in the configuration that the running gitlab-runner uses, says on standard error what is created, and removes it whatever the look came to.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::exit::Failure;
 use super::output::say;
 use crate::context::throwaway::{Throwaway, ThrowawayError, Wanted};
 use crate::formats::gitlab_runner::{self, Configuration, JobContainer, Runner};
+use crate::formats::status;
 use crate::sys::process::ProcessDirectory;
 
 /// The longest `config.toml` that is read, in bytes.
@@ -39,7 +41,10 @@ pub(super) struct Job {
 impl Job {
     /// Makes it.
     pub(super) fn make(asked: &Asked<'_>) -> Result<Self, Failure> {
-        let file = asked.file.map(Path::to_owned).unwrap_or_else(in_use);
+        let file = match asked.file {
+            Some(file) => file.to_owned(),
+            None => own(in_use())?,
+        };
         let configuration = read(&file)?;
         let runner = chosen(&configuration, asked.runner, &file)?;
         let missing = |what: &str| Failure::Usage(format!("{}: the runner {} {what}", file.display(), asked.runner));
@@ -56,8 +61,9 @@ impl Job {
             job,
         };
         say(&format!(
-            "making a container of {image}, as the runner {} would for a job; it is removed afterwards",
-            runner.short
+            "making a container of {image}, as the runner {} of {} would for a job; it is removed afterwards",
+            runner.short,
+            file.display()
         ));
         let container = block_on(Throwaway::make(&wanted))?.map_err(failure)?;
         let network = if wanted.job.network_per_job { " in a network of its own" } else { "" };
@@ -135,15 +141,42 @@ fn chosen<'c>(configuration: &'c Configuration, wanted: &str, file: &Path) -> Re
     }
 }
 
-/// The file that a running gitlab-runner was started with, else root's.
+/// The file that root's running gitlab-runner was started with, else root's.
 fn in_use() -> PathBuf {
-    running().unwrap_or_else(|| DEFAULT.into())
+    let pids = std::fs::read_dir("/proc").into_iter().flatten();
+    let pids = pids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(of_process).next().unwrap_or_else(|| DEFAULT.into())
 }
 
-fn running() -> Option<PathBuf> {
-    let pids =
-        std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| ProcessDirectory::open(pid).ok()?.text("cmdline").ok()).find_map(|text| of_words(&text))
+/// The words of a process are anybody's to choose, and a path means another file below another root: only root's own process counts, of a program that
+/// nobody else may change, on the host's own root.
+fn of_process(pid: u32) -> Option<PathBuf> {
+    let process = ProcessDirectory::open(pid).ok()?;
+    let status = status::parse(&process.text("status").ok()?).ok()?;
+    let is_roots = status.uids.iter().all(|uid| *uid == 0);
+    let program = std::fs::metadata(format!("/proc/{pid}/exe")).ok()?;
+    let named = process.link("exe").ok()?.ends_with("/gitlab-runner");
+    let (theirs, ours) = (std::fs::metadata(format!("/proc/{pid}/root/")).ok()?, std::fs::metadata("/").ok()?);
+    let same_root = (theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino());
+    let trusted = is_roots && named && same_root && is_roots_alone(&program);
+    trusted.then(|| of_words(&process.text("cmdline").ok()?)).flatten()
+}
+
+fn is_roots_alone(metadata: &std::fs::Metadata) -> bool {
+    metadata.uid() == 0 && metadata.mode() & 0o022 == 0
+}
+
+/// A file that nobody named is obeyed only where it and its directory are root's alone: it says what root mounts.
+fn own(file: PathBuf) -> Result<PathBuf, Failure> {
+    for part in [Some(file.as_path()), file.parent()].into_iter().flatten() {
+        let metadata = std::fs::metadata(part)
+            .map_err(|error| Failure::Usage(format!("{} could not be read: {error}", part.display())))?;
+        if !is_roots_alone(&metadata) {
+            let why = "does not belong to root alone; name the file with --runner-config if you trust it";
+            return Err(Failure::Usage(format!("{} {why}", part.display())));
+        }
+    }
+    Ok(file)
 }
 
 /// The value of `--config` in the words of a `gitlab-runner run` (`commands/config_unix.go`).

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, DeviceMapping, HostConfig, NetworkCreateRequest};
+use bollard::models::{ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, NetworkCreateRequest};
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptions, InspectContainerOptions, RemoveContainerOptions, StartContainerOptions,
     UploadToContainerOptions,
@@ -54,6 +54,9 @@ pub enum ThrowawayError {
     /// It is not there, and may not be pulled.
     #[error("the image {0} is not on this host; --pull fetches it, --image takes another")]
     NoImage(String),
+    /// A directory that is mounted is missing: the engine would make it on the host, and leave it there.
+    #[error("{0}, which the runner's jobs mount, is not on this host; the engine would make it")]
+    NoSource(String),
     /// Its own program could not be read.
     #[error("parallax could not read itself to put it into the container: {0}")]
     Itself(std::io::Error),
@@ -70,6 +73,8 @@ pub struct Throwaway {
     /// Its name.
     pub name: String,
     network: Option<String>,
+    /// Named volumes that were not there before.
+    volumes: Vec<String>,
 }
 
 impl Throwaway {
@@ -83,7 +88,8 @@ impl Throwaway {
         let engine = engine.negotiate_version().await.map_err(|error| refused("does not answer", &error))?;
         have_image(&engine, &socket, wanted).await?;
         let name = format!("parallax-job-{}-{}", tidy(wanted.short), std::process::id());
-        let mut made = Self { engine, socket, name, network: None };
+        let volumes = new_volumes(&engine, &wanted.job).await?;
+        let mut made = Self { engine, socket, name, network: None, volumes };
         match made.begin(wanted).await {
             Ok(()) => Ok(made),
             Err(error) => {
@@ -145,6 +151,10 @@ impl Throwaway {
                 .await
                 .map_err(|error| refused("did not remove the network", &error))?;
         }
+        for volume in std::mem::take(&mut self.volumes) {
+            // One that was never made, or that somebody took into use meanwhile, stays as it is.
+            let _ = self.engine.remove_volume(&volume, None::<bollard::query_parameters::RemoveVolumeOptions>).await;
+        }
         match container {
             // It may have ended by itself, and the engine is removing it already.
             Ok(()) | Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
@@ -199,6 +209,23 @@ async fn have_image(engine: &Docker, socket: &str, wanted: &Wanted<'_>) -> Resul
     }
 }
 
+/// The named volumes that the engine would make for this job. A directory that it would make on the host is refused instead.
+async fn new_volumes(engine: &Docker, job: &JobContainer<'_>) -> Result<Vec<String>, ThrowawayError> {
+    let mut new = Vec::new();
+    for source in job.volumes.iter().filter_map(|volume| volume.source.as_deref()) {
+        if source.starts_with('/') {
+            if std::fs::symlink_metadata(source).is_err() {
+                return Err(ThrowawayError::NoSource(source.to_owned()));
+            }
+        } else if let Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) =
+            engine.inspect_volume(source).await
+        {
+            new.push(source.to_owned());
+        }
+    }
+    Ok(new)
+}
+
 /// What the engine is asked for. The labels are the runner's own, without the one by which the runner's housekeeping knows its containers.
 fn body(wanted: &Wanted<'_>, network: Option<&str>) -> ContainerCreateBody {
     let job = &wanted.job;
@@ -224,6 +251,8 @@ fn body(wanted: &Wanted<'_>, network: Option<&str>) -> ContainerCreateBody {
         env: Some(environment(wanted)),
         entrypoint: Some(vec![HOLDER.into(), HOLD.into(), wanted.lasts.as_secs().to_string()]),
         cmd: Some(Vec::new()),
+        // The image may bring a check of its own, which the engine would run.
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),
         image: Some(wanted.image.to_owned()),
         volumes: owned(&job.managed),
         labels: pairs(&labels),

@@ -1,7 +1,7 @@
 //! Which callers share their bounds: a container, a login user, a service; else a uid.
 //!
-//! Told from the cgroup, which a process can't choose as freely as its pid, its namespaces or, within a container, its uid. Below a container
-//! and below a user's slice everything is one class, because who is there may make cgroups of his own.
+//! Told from the cgroup, which a process can't choose as freely as its pid, its namespaces or, within a container, its uid. Below a container,
+//! below a user's slice and below a unit everything is one class, because who is there may make cgroups of his own.
 
 use super::caller::{Caller, PeerError};
 
@@ -40,7 +40,7 @@ fn named(cgroups: &[u8], uid: u32) -> Class {
     for part in path.split('/').filter(|part| !part.is_empty()) {
         kept.push('/');
         kept.push_str(part);
-        if is_container(part) || is_login(part) {
+        if is_container(part) || is_login(part) || is_unit(part) {
             return Class::Group(kept);
         }
     }
@@ -51,6 +51,11 @@ fn named(cgroups: &[u8], uid: u32) -> Class {
 fn is_container(part: &str) -> bool {
     let longest = part.split(|sign: char| !sign.is_ascii_hexdigit()).map(str::len).max().unwrap_or_default();
     longest >= 32 || part.starts_with("machine-")
+}
+
+/// A service, which may have many uids (`subuid(5)`) and makes cgroups of its own below.
+fn is_unit(part: &str) -> bool {
+    part.ends_with(".service") || part.ends_with(".scope")
 }
 
 /// `user-1000.slice`.
@@ -87,6 +92,7 @@ mod tests {
     #[test]
     fn services_are_apart_and_so_are_users_where_no_cgroup_tells_them_apart() {
         assert_ne!(named(b"0::/system.slice/a.service\n", 0), named(b"0::/system.slice/b.service\n", 0));
+        assert_eq!(named(b"0::/system.slice/a.service/job/7\n", 990), named(b"0::/system.slice/a.service\n", 100_000));
         assert_ne!(named(b"0::/\n", 0), named(b"0::/\n", 1000));
         assert_eq!(named(b"", 0), Class::User(String::new(), 0));
     }

@@ -25,6 +25,7 @@ pub(super) enum NotNow {
 /// The turns of all callers.
 pub(super) struct Turns {
     answers: Arc<Semaphore>,
+    answers_per_class: usize,
     used: Mutex<Used>,
     under_way: usize,
     under_way_per_class: usize,
@@ -42,20 +43,24 @@ struct OfClass {
     /// How many requests are left, as of `at`; refilled evenly.
     left: f64,
     at: Instant,
+    /// The places of this class among the answers that are made at once.
+    answers: Arc<Semaphore>,
 }
 
 /// A request that is waited for or answered. Given back when this is dropped.
 pub(super) struct Turn {
     of: Arc<Turns>,
     class: Class,
+    own: Arc<Semaphore>,
 }
 
 impl Turns {
-    /// As the limits say. One class has at most a quarter of the queue.
+    /// As the limits say. One class has at most a quarter of the queue, and of the answers that are made at once.
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
         let under_way = (limits.answers + limits.waiting).max(1);
         Arc::new(Self {
             answers: Arc::new(Semaphore::new(limits.answers.max(1))),
+            answers_per_class: (limits.answers / 4).max(1),
             used: Mutex::default(),
             under_way,
             under_way_per_class: (under_way / 4).max(1),
@@ -69,11 +74,20 @@ impl Turns {
         let all = used.under_way;
         if used.classes.len() >= REMEMBERED && !used.classes.contains_key(class) {
             used.classes.retain(|_, one| one.under_way > 0 || now.duration_since(one.at) < Duration::from_secs(60));
-            if used.classes.len() >= REMEMBERED {
-                return Err(NotNow::TooMany(Duration::from_secs(60)));
+            // Whoever makes classes by the thousand must not keep out the next honest one: the one that has been idle longest goes.
+            let idle = used.classes.iter().filter(|(_, one)| one.under_way == 0).min_by_key(|(_, one)| one.at);
+            match (used.classes.len() >= REMEMBERED, idle.map(|(class, _)| class.clone())) {
+                (false, _) => {}
+                (true, Some(longest)) => drop(used.classes.remove(&longest)),
+                (true, None) => return Err(NotNow::TooMany(Duration::from_secs(60))),
             }
         }
-        let one = used.classes.entry(class.clone()).or_insert(OfClass { under_way: 0, left: self.per_minute, at: now });
+        let one = used.classes.entry(class.clone()).or_insert_with(|| OfClass {
+            under_way: 0,
+            left: self.per_minute,
+            at: now,
+            answers: Arc::new(Semaphore::new(self.answers_per_class)),
+        });
         let refilled = now.duration_since(one.at).as_secs_f64() * self.per_minute / 60.0;
         one.left = (one.left + refilled).min(self.per_minute);
         one.at = now;
@@ -85,9 +99,10 @@ impl Turns {
         }
         one.left -= 1.0;
         one.under_way += 1;
+        let own = Arc::clone(&one.answers);
         used.under_way += 1;
         drop(used);
-        Ok(Turn { of: Arc::clone(self), class: class.clone() })
+        Ok(Turn { of: Arc::clone(self), class: class.clone(), own })
     }
 
     fn locked(&self) -> MutexGuard<'_, Used> {
@@ -97,8 +112,14 @@ impl Turns {
 
 impl Turn {
     /// Waits until an answer may be made; `None` where that is not before the deadline.
-    pub(super) async fn comes(&self, deadline: Instant) -> Option<OwnedSemaphorePermit> {
-        tokio::time::timeout_at(deadline, Arc::clone(&self.of.answers).acquire_owned()).await.ok()?.ok()
+    ///
+    /// First its class' own place, then one of all: so that of each class one request at most stands in the queue of all.
+    pub(super) async fn comes(&self, deadline: Instant) -> Option<[OwnedSemaphorePermit; 2]> {
+        let places = async {
+            let own = Arc::clone(&self.own).acquire_owned().await.ok()?;
+            Some([own, Arc::clone(&self.of.answers).acquire_owned().await.ok()?])
+        };
+        tokio::time::timeout_at(deadline, places).await.ok()?
     }
 }
 

@@ -14,6 +14,8 @@ use crate::image::NIX;
 use crate::nix::NixDaemon;
 
 const JOB: &str = "parallax-world-job";
+/// What its context is called.
+const ROLE: &str = "job";
 const LABELS: [&str; 4] =
     ["--label", "com.gitlab.gitlab-runner.managed=true", "--label", "com.gitlab.gitlab-runner.type=build"];
 /// What the cache asks for in the world with a login.
@@ -153,11 +155,11 @@ pub fn a_cache_signed_by_a_key_that_the_daemon_lacks() {
     let trusted = format!("extra-trusted-public-keys = {key}\n");
     twins("key-missing", &mut world, "", &trusted, "unknown-key");
     let broken = world.run("");
-    let symptom = broken.row("caches/daemon-trusts-signer", &[JOB]);
+    let symptom = broken.row("caches/daemon-trusts-signer", &[ROLE]);
     assert_eq!(symptom["outcome"], "incoherent", "{symptom:#}");
     assert_eq!(symptom["caused_by"]["check"], "caches/trusted-signature", "shown beneath its cause: {symptom:#}");
     let repaired = world.run(&trusted);
-    assert_eq!(repaired.row("caches/daemon-trusts-signer", &[JOB])["outcome"], "coherent");
+    assert_eq!(repaired.row("caches/daemon-trusts-signer", &[ROLE])["outcome"], "coherent");
 }
 
 pub fn a_key_that_was_changed_under_its_old_name() {
@@ -202,10 +204,10 @@ pub fn a_login_that_the_user_has_and_the_daemon_has_not() {
     let (takes, text) = world.daemon_takes_it();
     assert!(takes, "the daemon is admitted: {text}");
     assert_twins("login-missing", &first, &second, "caches/admitted", &[&world.url]);
-    let symptom = first.row("caches/login-of-daemon", &[JOB]);
+    let symptom = first.row("caches/login-of-daemon", &[ROLE]);
     assert_eq!(symptom["outcome"], "incoherent", "{symptom:#}");
     assert_eq!(symptom["caused_by"]["check"], "caches/admitted", "shown beneath its cause: {symptom:#}");
-    assert_eq!(second.row("caches/login-of-daemon", &[JOB])["outcome"], "coherent");
+    assert_eq!(second.row("caches/login-of-daemon", &[ROLE])["outcome"], "coherent");
     for report in [&first, &second] {
         assert!(
             !report.json.to_string().contains(PASSWORD) && !report.errors.contains(PASSWORD),
@@ -251,10 +253,10 @@ pub fn an_attic_cache_that_only_the_user_was_set_up_for() {
     let second = world.run(&trusted);
     let (takes, text) = world.daemon_takes_it();
     assert!(takes, "the daemon takes it: {text}");
-    assert_twins("attic-user-only", &first, &second, "caches/attic-key", &[JOB]);
+    assert_twins("attic-user-only", &first, &second, "caches/attic-key", &[ROLE]);
     assert_twins("attic-user-only", &first, &second, "caches/admitted", &[&world.url]);
     for check in ["caches/attic-token", "caches/attic-permits", "caches/attic-address"] {
-        assert_eq!(second.row(check, &[JOB])["outcome"], "coherent", "{check}");
+        assert_eq!(second.row(check, &[ROLE])["outcome"], "coherent", "{check}");
     }
     let asked = stand_in.asked.lock().expect("a list").clone();
     assert!(asked.iter().any(|(line, shown)| line.contains("cache-config/team") && shown.is_some()), "{asked:?}");

@@ -75,7 +75,9 @@ pub(super) async fn ask(socket: &Path, snapshot: Snapshot, until: Instant) -> Re
         match timeout_at(until, attempt(socket, body.clone())).await.map_err(|_| AskError::TooSlow)?? {
             Attempt::Findings(answer) => return json::read(&answer).map_err(AskError::Unreadable),
             // Waiting is worth it only where there is time for the answer too.
-            Attempt::Later(after, _) if Instant::now() + after < until => sleep(after).await,
+            Attempt::Later(after, _) if Instant::now().checked_add(after).is_some_and(|then| then < until) => {
+                sleep(after).await;
+            }
             Attempt::Later(_, refused) => return Err(refused),
         }
     }

@@ -35,6 +35,8 @@ pub struct Process {
     pub words: Vec<String>,
     /// Where `exe` points; none where that could not be read.
     pub executable: Option<String>,
+    /// Whether that file is root's and nobody else may write it.
+    pub executable_is_roots: bool,
     pub status: Status,
     /// What its control group names.
     pub owner: Option<Owner>,
@@ -226,10 +228,16 @@ fn process(pid: u32) -> Result<Option<Process>, LookError> {
         name: stat.name,
         words: words(directory.text("cmdline").unwrap_or_else(|_| Vec::new())),
         executable: directory.link("exe").ok(),
+        executable_is_roots: is_roots(pid),
         status,
         owner: directory.text("cgroup").ok().and_then(|text| cgroup::owner(&text)),
         place: place(&directory),
     }))
+}
+
+/// Through the link, which leads to the file itself whatever its path means elsewhere (`proc_pid_exe(5)`).
+fn is_roots(pid: u32) -> bool {
+    rustix::fs::stat(format!("/proc/{pid}/exe")).is_ok_and(|stat| stat.st_uid == 0 && stat.st_mode & 0o022 == 0)
 }
 
 fn place(directory: &ProcessDirectory) -> Result<Place, LookError> {
@@ -270,6 +278,7 @@ pub(super) mod tests {
             name: executable.rsplit('/').next().unwrap_or_default().into(),
             words: words.iter().map(|word| (*word).to_owned()).collect(),
             executable: Some(executable.into()),
+            executable_is_roots: true,
             status: Status {
                 name: String::new(),
                 umask: None,

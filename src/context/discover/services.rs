@@ -104,7 +104,8 @@ fn instances_of<'a>(
 }
 
 /// Whether a process is this service. Every user chooses the words of their own processes (`execve(2)`), so outside of the service's unit words speak
-/// for root alone; of another user's process the executable has to have the name, and only where the service is run so.
+/// for root alone; of another user's process the executable has to have the name and to be root's, and only where the service is run so. The executable
+/// alone does not do either: engines start their own program again for a moment's work in a container (`libnetwork-setkey`).
 fn matches(service: &KnownService, process: &Process) -> bool {
     let first = process.words.first().map(|word| base_name(word)).unwrap_or_default();
     let executable = process.executable.as_deref().map(base_name).unwrap_or_default();
@@ -116,8 +117,11 @@ fn matches(service: &KnownService, process: &Process) -> bool {
         let name = words.next().unwrap_or_default();
         let follows =
             || words.eq(process.words.iter().skip(1).map(String::as_str).take(command.split(' ').count() - 1));
-        let named = name == executable || name == first && (in_unit || is_root);
-        named && (in_unit || (is_root || service.any_user) && follows())
+        let of_another = service.any_user && name == executable && process.executable_is_roots;
+        if in_unit {
+            return name == executable || name == first;
+        }
+        name == first && (is_root || of_another) && follows()
     })
 }
 
