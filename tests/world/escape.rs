@@ -126,7 +126,8 @@ pub fn a_run_executes_nothing_but_parallax_and_changes_nothing() {
     let report = read(&output);
     assert!(report.json["contexts"].to_string().contains("container:parallax-world-job"));
     let trace = std::fs::read_to_string(trace).expect("a trace");
-    let calls: Vec<&str> = trace.lines().filter(|line| line.contains('(')).collect();
+    // A child that is killed while strace looks at it shows as a call without a name.
+    let calls: Vec<&str> = trace.lines().filter(|line| line.contains('(') && !line.contains("???(")).collect();
     let executed: Vec<&&str> = calls.iter().filter(|line| line.contains("execve")).collect();
     assert!(executed.len() > 3, "the children were traced: {executed:#?}");
     let own = |line: &str| line.contains(env!("CARGO_BIN_EXE_parallax")) || line.contains("\"/proc/self/exe\"");

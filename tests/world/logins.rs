@@ -183,8 +183,8 @@ pub fn a_bucket_that_one_job_may_read_and_the_other_may_not() {
     let (denied, keyless) = (run(Some(OTHER), false), run(None, false));
     store.administer(&["admin", "policy", "attach", "adm", "readonly", "--user", OTHER.0]);
     let repaired = run(Some(OTHER), true);
-    assert_twins("denied-bucket", &denied, &repaired, "logins/same-access", &["job-b / "]);
-    assert_twins("keyless-bucket", &keyless, &repaired, "logins/same-access", &["job-b / "]);
+    assert_twins("denied-bucket", &denied, &repaired, "logins/same-access", &["job~2 / "]);
+    assert_twins("keyless-bucket", &keyless, &repaired, "logins/same-access", &["job~2 / "]);
 }
 
 pub fn a_region_that_the_store_does_not_have() {
@@ -264,7 +264,7 @@ pub fn a_registry_login_that_one_job_kept_after_it_changed() {
     };
     let (broken, repaired) = (run("password-before"), run(Registry::LOGIN.1));
     broken.keep("old-login-broken");
-    assert_eq!(broken.row("logins/registry", &["job-b / "])["outcome"], "incoherent");
+    assert_eq!(broken.row("logins/registry", &["job~2 / "])["outcome"], "incoherent");
     assert_eq!(broken.code, 4, "a warning: {:#?}", broken.with_outcome("unknown"));
     assert_eq!(repaired.code, 0, "{:#?}", repaired.with_outcome("incoherent"));
 }

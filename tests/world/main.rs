@@ -73,6 +73,10 @@ const WORLDS: &[World] = &[
         throwaway::an_image_with_nothing_in_it_makes_a_job_s_container_too_and_nothing_of_it_runs,
     ),
     (
+        "what_an_image_wants_to_be_run_is_not_run_and_what_the_engine_would_leave_behind_is_not_made",
+        throwaway::what_an_image_wants_to_be_run_is_not_run_and_what_the_engine_would_leave_behind_is_not_made,
+    ),
+    (
         "an_image_that_is_not_there_is_not_pulled_unasked_and_a_runner_that_is_not_there_is_named",
         throwaway::an_image_that_is_not_there_is_not_pulled_unasked_and_a_runner_that_is_not_there_is_named,
     ),

@@ -76,6 +76,29 @@ pub fn an_image_with_nothing_in_it_makes_a_job_s_container_too_and_nothing_of_it
     assert!(report.json["notes"].to_string().contains("in a network of its own"));
 }
 
+pub fn what_an_image_wants_to_be_run_is_not_run_and_what_the_engine_would_leave_behind_is_not_made() {
+    const CHECKED: &str = "parallax-world-checked";
+    let directory = tempfile::tempdir().expect("a directory");
+    let nix = NixDaemon::start("");
+    let made_of = docker(&["create", "--label", "parallax.world=1", NIX, "true"]).expect("a container");
+    let check = "HEALTHCHECK --interval=5ms CMD touch /out/ran";
+    docker(&["commit", "--change", check, "--change", "LABEL parallax.world=1", &made_of, CHECKED]).expect("an image");
+    docker(&["rm", &made_of]).expect("it goes");
+    let (out, missing) = (directory.path().join("out"), directory.path().join("not/there"));
+    std::fs::create_dir(&out).expect("mkdir");
+    let volumes = [format!("{}:/out", out.display()), "parallax-world-throwaway:/named".to_owned()];
+    made(&configuration(directory.path(), CHECKED, &volumes, &[]), &nix, &["--offline"]);
+    assert_nothing_left();
+    assert_eq!(std::fs::read_dir(&out).expect("it is there").count(), 0, "the image's own check ran");
+    assert!(docker(&["volume", "inspect", "parallax-world-throwaway"]).is_err(), "a volume is left");
+    let file = configuration(directory.path(), CHECKED, &[format!("{}:/x", missing.display())], &[]);
+    let file = file.to_str().expect("text");
+    let output = parallax().args(["doctor", "--job", "nix builds", "--runner-config", file]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!missing.exists(), "the engine made a directory of the host");
+    let _ = docker(&["rmi", CHECKED]);
+}
+
 pub fn an_image_that_is_not_there_is_not_pulled_unasked_and_a_runner_that_is_not_there_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = configuration(directory.path(), "parallax-world-nowhere:1", &[], &[]);

@@ -18,7 +18,7 @@ const RIGHTS: [&str; 10] = [
     "--security-opt=seccomp=unconfined",
     "--security-opt=apparmor=unconfined",
     "--env=container=docker",
-    "--tmpfs=/run:exec",
+    "--tmpfs=/run:exec,size=512m",
     "--tmpfs=/tmp",
     "-v",
     "/usr:/usr:ro",
