@@ -29,17 +29,21 @@ pub(super) struct Beacons {
 }
 
 impl Beacons {
-    /// Raises one in every network namespace that was looked from. `request` gives the way into a context.
+    /// Raises one in every network namespace that was looked from; `whole` says whether the host's is among them. `request` gives the way into a context.
     pub(super) async fn raise(
         entrance: &Arc<Entrance>,
         looks: &[Looked],
         asking: &[usize],
         deadline: Instant,
+        whole: bool,
         request: impl Fn(usize, &Wishes) -> Result<Request, Failure>,
     ) -> Result<Self, Failure> {
         let mut beacons = Self::default();
         if !asking.iter().filter_map(|index| looks.get(*index)).any(means_the_host) {
             return Ok(beacons);
+        }
+        if !whole {
+            beacons.missing = Some(Reason::Disabled { by: "looking from one context alone".into() });
         }
         let namespaces = namespaces(looks);
         if namespaces.len() > MOST {

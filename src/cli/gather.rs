@@ -119,7 +119,8 @@ async fn look_from(
         Some(context) => request(context, key, wishes, locks),
         None => Err(Failure::Broken("a beacon in no context".into())),
     };
-    let beacons = Beacons::raise(&entrance, &looks, &asking, deadline, into).await?;
+    let whole = contexts.iter().any(|context| context.header.kind == ContextKind::Host);
+    let beacons = Beacons::raise(&entrance, &looks, &asking, deadline, whole, into).await?;
     let second = beacons.tell(&round_two::wishes(wishes, &looks));
     let mut turns = Vec::new();
     for (context, look) in asking.iter().filter_map(|index| Some((contexts.get(*index)?, looks.get(*index)?))) {

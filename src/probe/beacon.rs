@@ -20,7 +20,7 @@ const CHALLENGE: usize = 16;
 /// The bytes of an answer: HMAC-SHA-256 in hexadecimal.
 const ANSWER: usize = 64;
 /// How long one conversation may take; a beacon is on this machine.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(1000);
 
 /// A beacon, as others are told of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,11 +72,11 @@ async fn answer(mut stream: TcpStream, key: &RunKey) -> std::io::Result<()> {
     stream.shutdown().await
 }
 
-/// Whether a connection to this address reaches this beacon.
-pub async fn reaches(address: IpAddr, beacon: &Standing, key: &RunKey) -> bool {
+/// Whether a connection to this address reaches this beacon; `None` where nobody answered in time, who may still be it.
+pub async fn reaches(address: IpAddr, beacon: &Standing, key: &RunKey) -> Option<bool> {
     let port = if address.is_ipv4() { beacon.ports.v4 } else { beacon.ports.v6 };
-    let Some(port) = port else { return false };
-    timeout(PATIENCE, converse(SocketAddr::new(address, port), key)).await.ok().flatten().unwrap_or_default()
+    let Some(port) = port else { return Some(false) };
+    timeout(PATIENCE, converse(SocketAddr::new(address, port), key)).await.ok().map(|said| said == Some(true))
 }
 
 async fn converse(address: SocketAddr, key: &RunKey) -> Option<bool> {
@@ -111,7 +111,7 @@ mod tests {
 
     fn ask(standing: Standing, with: u8) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(reaches(IpAddr::V4(Ipv4Addr::LOCALHOST), &standing, &key(with)))
+        runtime.block_on(reaches(IpAddr::V4(Ipv4Addr::LOCALHOST), &standing, &key(with))) == Some(true)
     }
 
     #[test]

@@ -48,7 +48,10 @@ fn image(local: &Path) {
     }
     import(tree.path(), SYSTEMD).expect("an image");
     std::fs::create_dir_all(local.join("bin")).expect("mkdir");
-    std::fs::copy(env!("CARGO_BIN_EXE_parallax"), local.join("bin/parallax")).expect("a copy");
+    // As it is installed: without the names of its functions, which are most of it and would fill a small /run.
+    let mut installed = Command::new("strip");
+    installed.arg("-o").arg(local.join("bin/parallax")).arg(env!("CARGO_BIN_EXE_parallax"));
+    assert!(installed.status().expect("strip runs").success());
 }
 
 fn boot(local: &Path) -> Container {

@@ -92,19 +92,25 @@ fn called(
         for (address, _) in meant {
             for beacon in beacons {
                 let (address, beacon, key) = (*address, beacon.clone(), std::sync::Arc::clone(&key));
-                calls.spawn(async move { beacon::reaches(address, &beacon, &key).await.then_some((address, beacon)) });
+                calls.spawn(async move { (address, beacon::reaches(address, &beacon, &key).await, beacon) });
             }
         }
-        let mut found = BTreeMap::new();
+        let (mut found, mut silent) = (BTreeMap::new(), Vec::new());
+        let late = || {
+            let after_ms = u64::try_from((TOTAL_LIMIT / 4).as_millis()).unwrap_or(u64::MAX);
+            Reason::TimedOut { after_ms, waiting_for: "the beacons".into() }
+        };
         let deadline = Instant::now() + TOTAL_LIMIT / 4;
         loop {
             match tokio::time::timeout_at(deadline, calls.join_next()).await {
-                Ok(Some(done)) => found.extend(done.ok().flatten()),
-                Ok(None) => return Ok(found),
-                Err(_) => {
-                    let after_ms = u64::try_from((TOTAL_LIMIT / 4).as_millis()).unwrap_or(u64::MAX);
-                    return Err(Reason::TimedOut { after_ms, waiting_for: "the beacons".into() });
+                Ok(Some(Ok((address, Some(true), beacon)))) => {
+                    found.insert(address, beacon);
                 }
+                Ok(Some(Ok((_, Some(false), _)) | Err(_))) => {}
+                Ok(Some(Ok((address, None, _)))) => silent.push(address),
+                Ok(None) if silent.iter().all(|address| found.contains_key(address)) => return Ok(found),
+                Ok(None) => return Err(late()),
+                Err(_) => return Err(late()),
             }
         }
     })
