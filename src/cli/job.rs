@@ -4,7 +4,10 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::Failure;
 use super::output::say;
@@ -33,7 +36,7 @@ pub(super) struct Asked<'a> {
 
 /// A job's container, for as long as this lives.
 pub(super) struct Job {
-    container: Option<Throwaway>,
+    container: Arc<Mutex<Option<Throwaway>>>,
     /// What a reader of the findings must know of it.
     pub(super) note: String,
 }
@@ -65,7 +68,13 @@ impl Job {
             runner.short,
             file.display()
         ));
-        let container = block_on(Throwaway::make(&wanted))?.map_err(failure)?;
+        let made = Arc::new(Mutex::new(None));
+        remove_on_signal(Arc::clone(&made))?;
+        let container = block_on(Throwaway::prepare(&wanted))?.map_err(failure)?;
+        // From here on there may be something to remove, whatever happens.
+        *held(&made) = Some(container.clone());
+        let mut begun = Self { container: made, note: String::new() };
+        block_on(container.begin(&wanted))?.map_err(failure)?;
         let network = if wanted.job.network_per_job { " in a network of its own" } else { "" };
         let note = format!(
             "the container {} was made for this run from {} as the runner {} declares it{network}; a job's own image and variables may differ",
@@ -73,13 +82,15 @@ impl Job {
             file.display(),
             runner.short
         );
-        Ok(Self { container: Some(container), note })
+        begun.note = note;
+        Ok(begun)
     }
 
     /// Removes it.
-    pub(super) fn remove(mut self) -> Result<(), Failure> {
-        match self.container.take() {
-            Some(mut container) => block_on(container.remove())?.map_err(failure),
+    pub(super) fn remove(self) -> Result<(), Failure> {
+        let container = held(&self.container).take();
+        match container {
+            Some(container) => block_on(container.remove())?.map_err(failure),
             None => Ok(()),
         }
     }
@@ -87,12 +98,40 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        if let Some(mut container) = self.container.take()
+        let container = held(&self.container).take();
+        if let Some(container) = container
             && let Ok(Err(error)) = block_on(container.remove())
         {
             say(&error.to_string());
         }
     }
+}
+
+fn held(container: &Mutex<Option<Throwaway>>) -> MutexGuard<'_, Option<Throwaway>> {
+    container.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whoever stops a run, by `Ctrl-C` or as a service manager does, finds nothing of it left.
+fn remove_on_signal(container: Arc<Mutex<Option<Throwaway>>>) -> Result<(), Failure> {
+    let broken = |error: std::io::Error| Failure::Broken(format!("signals can't be waited for: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
+    let guard = runtime.enter();
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(broken)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(broken)?;
+    drop(guard);
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }
+        });
+        let made = held(&container).take();
+        if let Some(made) = made {
+            // It ends by itself soon, should this fail.
+            let _ = runtime.block_on(made.remove());
+        }
+        // A signal that was waited for ends nobody any more, so this one does.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    });
+    Ok(())
 }
 
 fn failure(error: ThrowawayError) -> Failure {

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, NetworkCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptions, CreateImageOptions, InspectContainerOptions, RemoveContainerOptions, StartContainerOptions,
-    UploadToContainerOptions,
+    CreateContainerOptions, CreateImageOptions, InspectContainerOptions, ListNetworksOptions, RemoveContainerOptions,
+    StartContainerOptions, UploadToContainerOptions,
 };
 use bollard::{ClientVersion, Docker};
 use hyper::body::Bytes;
 use secrecy::ExposeSecret;
 
 use crate::formats::gitlab_runner::JobContainer;
+use crate::sys::process;
 
 /// The argument with which parallax waits inside; it is no subcommand for people.
 pub const HOLD: &str = "hold-a-container";
@@ -65,8 +66,8 @@ pub enum ThrowawayError {
     Engine { socket: String, what: &'static str, detail: String },
 }
 
-/// A container that was made.
-#[derive(Debug)]
+/// A container that is being made, or was.
+#[derive(Debug, Clone)]
 pub struct Throwaway {
     engine: Docker,
     socket: String,
@@ -78,36 +79,30 @@ pub struct Throwaway {
 }
 
 impl Throwaway {
-    /// Makes it and starts it; what was made before something failed is removed again.
-    pub async fn make(wanted: &Wanted<'_>) -> Result<Self, ThrowawayError> {
+    /// Asks the engine whether it can be made. Nothing is made yet, but for an image that may be pulled.
+    pub async fn prepare(wanted: &Wanted<'_>) -> Result<Self, ThrowawayError> {
         let socket = socket(wanted.job.host)?;
         let version = ClientVersion { major_version: 1, minor_version: 41 };
         let refused = refusal(&socket);
         let engine = Docker::connect_with_unix(&socket, PATIENCE.as_secs(), &version)
             .map_err(|error| refused("could not be asked", &error))?;
         let engine = engine.negotiate_version().await.map_err(|error| refused("does not answer", &error))?;
+        sweep(&engine).await;
         have_image(&engine, &socket, wanted).await?;
         let name = format!("parallax-job-{}-{}", tidy(wanted.short), std::process::id());
         let volumes = new_volumes(&engine, &wanted.job).await?;
-        let mut made = Self { engine, socket, name, network: None, volumes };
-        match made.begin(wanted).await {
-            Ok(()) => Ok(made),
-            Err(error) => {
-                // The first error says more than one of clearing up.
-                let _ = made.remove().await;
-                Err(error)
-            }
-        }
+        let network = wanted.job.network_per_job.then(|| name.clone());
+        Ok(Self { engine, socket, name, network, volumes })
     }
 
-    async fn begin(&mut self, wanted: &Wanted<'_>) -> Result<(), ThrowawayError> {
+    /// Makes it and starts it. Whatever this comes to, [`Throwaway::remove`] clears up.
+    pub async fn begin(&self, wanted: &Wanted<'_>) -> Result<(), ThrowawayError> {
         let socket = self.socket.clone();
         let refused = refusal(&socket);
-        if wanted.job.network_per_job {
-            let labels = HashMap::from([(LABEL.to_owned(), "1".to_owned())]);
+        if self.network.is_some() {
+            let labels = HashMap::from([(LABEL.to_owned(), owner())]);
             let request = NetworkCreateRequest { name: self.name.clone(), labels: Some(labels), ..Default::default() };
             self.engine.create_network(request).await.map_err(|error| refused("made no network", &error))?;
-            self.network = Some(self.name.clone());
         }
         let options = CreateContainerOptions { name: Some(self.name.clone()), ..Default::default() };
         let body = body(wanted, self.network.as_deref());
@@ -141,24 +136,49 @@ impl Throwaway {
     }
 
     /// Removes it, its volumes and its network.
-    pub async fn remove(&mut self) -> Result<(), ThrowawayError> {
+    pub async fn remove(&self) -> Result<(), ThrowawayError> {
         let refused = refusal(&self.socket);
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
         let container = self.engine.remove_container(&self.name, Some(options)).await;
-        if let Some(network) = self.network.take() {
-            self.engine
-                .remove_network(&network)
-                .await
-                .map_err(|error| refused("did not remove the network", &error))?;
+        if let Some(network) = &self.network {
+            match self.engine.remove_network(network).await {
+                Ok(()) | Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {}
+                Err(error) => return Err(refused("did not remove the network", &error)),
+            }
         }
-        for volume in std::mem::take(&mut self.volumes) {
+        for volume in &self.volumes {
             // One that was never made, or that somebody took into use meanwhile, stays as it is.
-            let _ = self.engine.remove_volume(&volume, None::<bollard::query_parameters::RemoveVolumeOptions>).await;
+            let _ = self.engine.remove_volume(volume, None::<bollard::query_parameters::RemoveVolumeOptions>).await;
         }
         match container {
             // It may have ended by itself, and the engine is removing it already.
             Ok(()) | Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
             Err(error) => Err(refused("did not remove the container", &error)),
+        }
+    }
+}
+
+/// Which process made something: its pid and, as pids are used again, when it started.
+fn owner() -> String {
+    let pid = std::process::id();
+    format!("{pid}:{}", started(pid).unwrap_or_default())
+}
+
+fn started(pid: u32) -> Option<u64> {
+    process::start_ticks(&process::stat_of(pid).ok()?)
+}
+
+/// Removes the networks of runs that were killed. Their containers end by themselves, and the engine removes those.
+async fn sweep(engine: &Docker) {
+    let filters = HashMap::from([("label".to_owned(), vec![LABEL.to_owned()])]);
+    let options = ListNetworksOptions { filters: Some(filters) };
+    for network in engine.list_networks(Some(options)).await.unwrap_or_default() {
+        let labels = network.labels.unwrap_or_default();
+        let Some((pid, start)) = labels.get(LABEL).and_then(|owner| owner.split_once(':')) else { continue };
+        let is_there = pid.parse().ok().and_then(started).is_some_and(|started| started.to_string() == start);
+        if let Some(name) = network.name.filter(|_| !is_there) {
+            // One that is still in use is removed the next time.
+            let _ = engine.remove_network(&name).await;
         }
     }
 }
@@ -240,8 +260,9 @@ fn body(wanted: &Wanted<'_>, network: Option<&str>) -> ContainerCreateBody {
         path_in_container: Some(device.container.clone()),
         cgroup_permissions: Some(device.permissions.clone()),
     });
+    let owner = owner();
     let labels = [
-        (LABEL, "1"),
+        (LABEL, owner.as_str()),
         ("com.gitlab.gitlab-runner.type", "build"),
         ("com.gitlab.gitlab-runner.runner.id", wanted.short),
     ];
