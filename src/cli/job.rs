@@ -149,10 +149,12 @@ fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
 fn read(file: &Path) -> Result<Configuration, Failure> {
     use std::io::Read;
     let unreadable = |error: std::io::Error| Failure::Usage(format!("{} could not be read: {error}", file.display()));
-    let opened = std::fs::File::open(file).map_err(unreadable)?;
-    if !opened.metadata().map_err(unreadable)?.is_file() {
+    // Looked at before it is opened too: opening a FIFO waits for whoever writes it.
+    let is_file = std::fs::metadata(file).map_err(unreadable)?.is_file();
+    let opened = is_file.then(|| std::fs::File::open(file)).transpose().map_err(unreadable)?;
+    let Some(opened) = opened.filter(|opened| opened.metadata().is_ok_and(|metadata| metadata.is_file())) else {
         return Err(Failure::Usage(format!("{} is not a regular file", file.display())));
-    }
+    };
     let mut text = zeroize::Zeroizing::new(Vec::new());
     opened.take(CAP).read_to_end(&mut text).map_err(unreadable)?;
     let configuration = gitlab_runner::parse(&text);

@@ -106,7 +106,9 @@ fn called(
                 Ok(Some(Ok((address, Some(true), beacon)))) => {
                     found.insert(address, beacon);
                 }
-                Ok(Some(Ok((_, Some(false), _)) | Err(_))) => {}
+                Ok(Some(Ok((_, Some(false), _)))) => {}
+                // A call that was lost on our side says nothing of where it led.
+                Ok(Some(Err(_))) => return Err(late()),
                 Ok(Some(Ok((address, None, _)))) => silent.push(address),
                 Ok(None) if silent.iter().all(|address| found.contains_key(address)) => return Ok(found),
                 Ok(None) => return Err(late()),
