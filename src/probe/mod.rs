@@ -7,6 +7,7 @@
 pub mod beacon;
 pub mod caches;
 pub mod credentials;
+pub mod engine;
 pub mod environment;
 pub mod identity;
 pub mod logins;
