@@ -77,6 +77,8 @@ pub struct Wishes {
     pub beacons: Vec<beacon::Standing>,
     /// Why there may be network namespaces without one.
     pub beacons_missing: Option<crate::snapshot::Reason>,
+    /// Endpoints that other contexts name and at which this one connects on their word. Where there are any, nothing else is asked.
+    pub linked: Vec<reach::Link>,
     /// Look at nothing, and stand as the beacon of this network namespace instead.
     pub stand: bool,
 }

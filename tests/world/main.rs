@@ -25,6 +25,7 @@ mod healthy;
 mod hostile;
 mod image;
 mod jobs;
+mod linked;
 mod logins;
 mod minio;
 mod nix;
@@ -230,6 +231,19 @@ const WORLDS: &[World] = &[
     (
         "two_hundred_endpoints_of_which_half_are_black_holes_end_by_the_deadline",
         asking::two_hundred_endpoints_of_which_half_are_black_holes_end_by_the_deadline,
+    ),
+    (
+        "a_substituter_that_the_client_reaches_and_its_daemon_does_not",
+        linked::a_substituter_that_the_client_reaches_and_its_daemon_does_not,
+    ),
+    ("a_substituter_on_the_loopback_of_the_client", linked::a_substituter_on_the_loopback_of_the_client),
+    (
+        "an_authority_in_the_clients_bundle_and_not_in_the_daemons",
+        linked::an_authority_in_the_clients_bundle_and_not_in_the_daemons,
+    ),
+    (
+        "a_daemon_is_asked_on_the_word_of_who_it_trusts_alone_and_without_a_byte",
+        linked::a_daemon_is_asked_on_the_word_of_who_it_trusts_alone_and_without_a_byte,
     ),
     (
         "a_key_that_was_deleted_at_the_store_that_accepts_another",

@@ -45,12 +45,16 @@ impl Server {
 
     /// A binary cache over TLS, which shows this certificate until it ends.
     pub fn tls(at: At, certificate: &Issued) -> Self {
+        Self::https(at, certificate, |path| page(path.ends_with("/nix-cache-info"), "parallax-cache"))
+    }
+
+    /// A page under every path over TLS.
+    pub fn https(at: At, certificate: &Issued, answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let config = certificate.config();
         Self::listen(
             at,
             Arc::new(move |stream, asked| {
                 let connection = ServerConnection::new(Arc::clone(&config)).expect("a connection");
-                let answer = |path: &str| page(path.ends_with("/nix-cache-info"), "parallax-cache");
                 talk(Over(StreamOwned::new(connection, stream)), asked, &answer);
             }),
         )
@@ -98,6 +102,11 @@ impl Drop for Server {
 /// What a server of this kind says: `nix-cache-info`, or that there is no such page.
 pub fn page(is_info: bool, program: &str) -> String {
     let (status, body) = if is_info { ("200 OK", INFO) } else { ("404 Not Found", "no such page\n") };
+    paged(status, body, program)
+}
+
+/// An answer with this status and body.
+pub fn paged(status: &str, body: &str, program: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\nServer: {program}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
 }

@@ -66,7 +66,7 @@ fn addresses(question: &Question) -> Fact<Vec<String>> {
 }
 
 /// Loopback, or the unspecified address, which a connection takes for the local host (`ip(7)`).
-fn is_here(address: IpAddr) -> bool {
+pub fn is_here(address: IpAddr) -> bool {
     let address = address.to_canonical();
     address.is_loopback() || address.is_unspecified()
 }

@@ -23,7 +23,7 @@ pub use identity::{Capabilities, Home, HostIdentity, IdRange, Identity, Namespac
 pub use logins::{Logins, RegistryAnswer, S3Answer};
 pub use network::{Endpoint, Listener, Loopback, NameServer, Network, ProxyVariable, ResolvedName};
 pub use nix::{ConfFile, ConfProblem, Nix, Request, Setting, Trust};
-pub use reach::{Bundle, Certificate, HostAddress, Reach, Reached, Service};
+pub use reach::{Bundle, Certificate, HostAddress, Linked, Reach, Reached, Service};
 pub use runner::{
     Runner, RunnerBundle, RunnerEntry, RunnerFile, RunnerGiven, RunnerPlace, RunnerProblem, RunnerVariable,
     RunnerVolume,

@@ -16,6 +16,54 @@ pub struct Reach {
     pub hosts: Fact<List<HostAddress>>,
     /// The bundles of root certificates that a variable or a setting names.
     pub bundles: Fact<List<Bundle>>,
+    /// Of a Nix daemon: one element per substituter that its clients ask it for and that it honours, for then it is the daemon that connects there.
+    /// Empty for every other context; unobserved where the round of questions was left out, and where one context was looked at alone.
+    pub linked: Fact<List<Linked>>,
+}
+
+/// An endpoint that other contexts name and at which this one connects on their word: asked from here, without a byte after the handshake.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Linked {
+    /// The URL, without userinfo and query, as in `reach.endpoints` of those that name it.
+    pub url: String,
+    /// The ids of the contexts that name it, sorted.
+    pub named_in: Vec<String>,
+    /// What links them: the daemon's socket.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub link: Fact<ObjectId>,
+    /// The host as written, lower case.
+    pub host: String,
+    /// The port, given or by the scheme.
+    pub port: u16,
+    /// Whether all addresses that the name has here are loopback ones.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub loopback: Fact<bool>,
+    /// For a loopback endpoint: the network namespace whose loopback a connection from here would reach; absent for others.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub loopback_of: Fact<ObjectId>,
+    /// For a loopback endpoint: whether those who name it stand in that namespace too. If not, it is another machine for them, and it is not tried.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub same_machine: Fact<bool>,
+    /// The proxy that Nix here would go through; absent when it goes straight. A proxy is not spoken to on another context's word.
+    pub proxy: Fact<String>,
+    /// The addresses that the name has here, IPv4 first; absent when it has none. Link-local and metadata addresses are left out.
+    pub addresses: Fact<Vec<String>>,
+    /// What became of the connections over IPv4, in the words of `reach.endpoints`; absent without an address of that family.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub v4: Fact<String>,
+    /// The same over IPv6.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub v6: Fact<String>,
+    /// Every connection that did not come about: address and symbolic error number, in the order of the attempts.
+    pub failures: Fact<Vec<String>>,
+    /// Whether a connection came about (`connect(2)`); absent when the name has no address.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub connected: Fact<bool>,
+    /// The address that answered; absent when none did.
+    pub peer: Fact<String>,
+    /// The certificate that was shown, judged by the bundle that Nix takes here.
+    pub tls: Certificate,
 }
 
 /// A bundle of root certificates that something here names.
