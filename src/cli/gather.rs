@@ -5,6 +5,7 @@
 mod asked;
 mod one;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,11 +69,16 @@ pub(super) fn contexts(looking: &Looking, configuration: &Configuration) -> Resu
     in_runtime(async { Ok(discover(&scope(looking, configuration)).await) })
 }
 
-/// Looks from this very process' own context, natively.
-pub(super) fn here(looking: &Looking, configuration: &Configuration) -> Result<Gathered, Failure> {
+/// Looks from this very process' own context, natively. `keys` are those that others trust, by whom a signature may be.
+pub(super) fn here(
+    looking: &Looking,
+    configuration: &Configuration,
+    keys: BTreeSet<String>,
+) -> Result<Gathered, Failure> {
     in_runtime(async {
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
-        let snapshots = look_from(vec![one::own()?], deadline, &configuration.wishes(looking), &fresh_key()?).await?;
+        let wishes = Wishes { public_keys: keys.into_iter().collect(), ..configuration.wishes(looking) };
+        let snapshots = look_from(vec![one::own()?], deadline, &wishes, &fresh_key()?).await?;
         Ok(Gathered { snapshots, notes: Vec::new() })
     })
 }

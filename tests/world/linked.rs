@@ -25,8 +25,8 @@ fn pid_of(container: &Container) -> String {
 }
 
 /// Whether the daemon fetches the path for this client. The path is gone again afterwards.
-fn fetches(world: &World, client: &Container) -> (bool, String) {
-    let command = format!("/bin/busybox timeout 60 nix-store --realise {} 2>&1", world.path);
+pub fn fetches(world: &World, client: &Container) -> (bool, String) {
+    let command = format!("/bin/busybox timeout 60 nix-store --realise {}", world.path);
     match client.exec(&["/bin/sh", "-c", &command]) {
         Ok(text) => {
             world.forget();
@@ -154,6 +154,11 @@ pub fn a_daemon_is_asked_on_the_word_of_who_it_trusts_alone_and_without_a_byte()
     let (report, others) = run("root");
     assert!(others.is_empty(), "nothing is tried on the word of who is not trusted: {others:?}");
     assert!(report.rows("nix/honoured-requests", &[]).iter().any(|row| row["outcome"] == "incoherent"));
+    let known = listens("127.0.0.1:8088");
+    std::thread::sleep(Duration::from_millis(300));
+    let mut call = in_network(&apart, &["busybox", "nc", "-w", "1", "127.0.0.1", "8088"]);
+    call.stdin(Stdio::null()).output().expect("busybox calls");
+    assert_ne!(said(known), "", "a bare connection would be seen");
     let (_, others) = run("root *");
     assert!(!others.is_empty(), "the daemon is asked on the word of who is trusted");
     for (peer, head) in others {

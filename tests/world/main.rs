@@ -69,6 +69,10 @@ const WORLDS: &[World] = &[
         "a_job_compares_its_own_view_with_those_that_the_host_published",
         pipeline::a_job_compares_its_own_view_with_those_that_the_host_published,
     ),
+    (
+        "a_job_knows_whether_the_daemon_of_the_published_views_would_reject_what_its_cache_serves",
+        pipeline::a_job_knows_whether_the_daemon_of_the_published_views_would_reject_what_its_cache_serves,
+    ),
     ("a_runner_s_job_is_looked_at_before_there_is_one", throwaway::a_runner_s_job_is_looked_at_before_there_is_one),
     (
         "an_image_with_nothing_in_it_makes_a_job_s_container_too_and_nothing_of_it_runs",

@@ -87,10 +87,15 @@ impl World {
         self.look(&format!("substituters = {}\n{configuration}", self.url))
     }
 
-    /// The same, with nothing else in it but what makes Nix forget.
-    pub fn look(&mut self, configuration: &str) -> Report {
+    /// Starts the daemon with this configuration, beside what makes it forget.
+    pub fn configure(&mut self, configuration: &str) {
         self.nix.configure(&format!("{FORGETFUL}{configuration}"));
         self.nix.restart();
+    }
+
+    /// Gives the daemon this configuration and no other, and looks.
+    pub fn look(&mut self, configuration: &str) -> Report {
+        self.configure(configuration);
         let configuration = self.nix.text("parallax.toml");
         doctor(&["--config", &configuration], &self.nix.environment())
     }
