@@ -96,7 +96,9 @@ fn no_value_or_reason_of_another_context_that_is_not_public_is_told() {
     for world in worlds() {
         let snapshots = snapshots(&world);
         for own in snapshots.iter().filter(|one| one.context.kind != ContextKind::Host) {
-            let known: Vec<String> = of(own).into_iter().map(|(_, text)| text).collect();
+            // Who asks knows what it is called.
+            let own_name = std::iter::once(own.context.id.clone());
+            let known: Vec<String> = of(own).into_iter().map(|(_, text)| text).chain(own_name).collect();
             let others = || snapshots.iter().filter(|one| one.context.id != own.context.id);
             let names: String = others().map(|one| format!("{} {} ", one.context.id, one.context.boot)).collect();
             let all: Vec<(String, String)> = others().flat_map(of).collect();

@@ -1,7 +1,10 @@
 //! Whose endpoints a daemon is asked about: of the substituters that its clients ask it for, those that it honours, for there it is the daemon that connects.
+//! And the registries of a container engine ([`engines`]).
 //!
 //! Must not let a client that the daemon does not trust have anything tried from the daemon's context: what would be honoured is decided as the
 //! daemon decides it, and where that is not known, nothing is asked and the list stays open.
+
+mod engines;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +44,16 @@ impl Links {
             .map(|(_, context, look)| (context.header.id.as_str(), &look.facts))
             .collect();
         let daemons = entered().filter(|(_, context, _)| is_daemon(context));
-        Self { of: daemons.map(|(index, _, look)| (*index, of_daemon(&look.facts, &clients))).collect() }
+        let mut of: BTreeMap<usize, OfDaemon> =
+            daemons.map(|(index, _, look)| (*index, of_daemon(&look.facts, &clients))).collect();
+        let is_engine = |look: &Looked| look.facts.engine.is_engine == Fact::Present(true);
+        let others: Vec<(&str, &Facts)> = entered()
+            .filter(|(_, context, look)| context.header.kind != ContextKind::Declared && !is_engine(look))
+            .map(|(_, context, look)| (context.header.id.as_str(), &look.facts))
+            .collect();
+        let engines = entered().filter(|(_, _, look)| is_engine(look));
+        of.extend(engines.map(|(index, _, look)| (*index, engines::of_engine(&look.facts, &others))));
+        Self { of }
     }
 
     /// Those that have something to ask, and what.
@@ -140,7 +152,8 @@ fn honours(daemon: &Facts, client: &Facts, url: &str) -> Fact<bool> {
         list.as_ref().map(|list| among(list))
     };
     let trust = &daemon.nix.trust;
-    let within = |ids: &Fact<Vec<u32>>, id: &Fact<u32>| ids.as_ref().and_then(|ids| id.as_ref().map(|id| ids.contains(id)));
+    let within =
+        |ids: &Fact<Vec<u32>>, id: &Fact<u32>| ids.as_ref().and_then(|ids| id.as_ref().map(|id| ids.contains(id)));
     let ways = [
         listed(&daemon.nix.substituters),
         listed(&daemon.nix.trusted_substituters),

@@ -11,7 +11,7 @@ use crate::formats::mountinfo;
 use crate::snapshot::endpoint::NamedEndpoint;
 use crate::snapshot::facts::Engine;
 use crate::snapshot::{Fact, ObjectId, Reason};
-use crate::sys::Kind;
+use crate::sys::{Access, Kind};
 
 /// No such file is longer.
 const CAP: usize = 1 << 20;
@@ -39,6 +39,7 @@ pub fn observe(target: &Target<'_>) -> (Engine, Vec<NamedEndpoint>) {
     let engine = Engine {
         host: named.as_ref().map(|named| named.host.clone()),
         host_named_by: named.as_ref().map(|named| named.by.clone()),
+        usable: named.as_ref().and_then(|named| usable(target, &named.host)),
         socket: named.and_then(|named| socket(target, &named.host)),
         is_engine,
         config: Fact::Absent,
@@ -63,6 +64,7 @@ fn of_engine(target: &Target<'_>, words: &Fact<Vec<String>>) -> (Engine, Vec<Nam
     let named = mirrors.present().into_iter().flatten().map(endpoint).collect();
     let engine = Engine {
         host_named_by: Fact::Present("its own configuration".to_owned()),
+        usable: listens.as_ref().and_then(|host| usable(target, host)),
         socket: listens.as_ref().and_then(|host| socket(target, host)),
         host: listens,
         is_engine: Fact::Present(true),
@@ -168,6 +170,15 @@ fn socket(target: &Target<'_>, host: &str) -> Fact<ObjectId> {
             Fact::Unobserved(reason) => Fact::Unobserved(reason),
         }
     })
+}
+
+/// Whether our identity may connect there (`unix(7)`: connecting needs the right to write).
+fn usable(target: &Target<'_>, host: &str) -> Fact<bool> {
+    let Some(path) = host.strip_prefix("unix://") else { return Fact::Absent };
+    if let Some(missing) = target.incomplete.first() {
+        return Fact::Unobserved(Reason::IdentityIncomplete { missing: missing.clone() });
+    }
+    fact(target.root.effective_access(path, Access::Write))
 }
 
 /// Whether our process is the engine. Its own re-executions begin with another name.

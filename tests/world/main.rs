@@ -17,6 +17,7 @@ mod canaries;
 mod configurations;
 mod doctor;
 mod engine;
+mod engines;
 mod escape;
 mod fixtures;
 mod foreign_text;
@@ -204,6 +205,14 @@ const WORLDS: &[World] = &[
     ("a_cache_that_one_job_has_no_route_to", reaching::a_cache_that_one_job_has_no_route_to),
     ("an_authority_in_one_jobs_bundle_only", reaching::an_authority_in_one_jobs_bundle_only),
     ("a_certificate_that_has_ended", reaching::a_certificate_that_has_ended),
+    (
+        "a_registry_whose_authority_is_in_the_jobs_bundle_and_not_in_the_engines",
+        engines::a_registry_whose_authority_is_in_the_jobs_bundle_and_not_in_the_engines,
+    ),
+    (
+        "a_registry_that_the_job_reaches_and_its_engine_does_not",
+        engines::a_registry_that_the_job_reaches_and_its_engine_does_not,
+    ),
     ("a_certificate_that_is_for_another_name", answering::a_certificate_that_is_for_another_name),
     ("a_service_whose_clock_is_twenty_minutes_ahead", answering::a_service_whose_clock_is_twenty_minutes_ahead),
     (

@@ -43,8 +43,10 @@ pub fn observe(target: &Target<'_>, links: &[Link], facts: &Facts) -> Fact<List<
     facts.network.names = network::resolved(target, &named);
     let plan = questions(target, &named, &facts);
     let of = |link: &Link| {
-        let key = EndpointUrl::parse(&link.endpoint).with_path();
-        let question = plan.questions.iter().find(|question| question.url == key)?;
+        let url = EndpointUrl::parse(&link.endpoint);
+        let key = if network::is_nix(&link.named_by) { url.with_path() } else { url.origin() };
+        let is_it = |one: &&Question| one.url == key && one.named_by.contains(&link.named_by);
+        let question = plan.questions.iter().find(is_it)?;
         Some((link.clone(), Question { inquiry: Inquiry::Nothing, ..question.clone() }))
     };
     let meant: Vec<(Link, Question)> = links.iter().filter_map(of).collect();
@@ -108,6 +110,7 @@ fn linked(link: &Link, question: &Question, reached: Reached, facts: &Facts) -> 
     };
     Linked {
         url: reached.url,
+        named_by: link.named_by.clone(),
         named_in: link.named_in.clone(),
         link: Fact::Present(link.link.clone()),
         host: reached.host,

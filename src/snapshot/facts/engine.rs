@@ -18,6 +18,9 @@ pub struct Engine {
     /// Which object its socket is, for the engine itself the one that it listens at; absent for one over TCP, and where there is no socket.
     #[schemars(extend("x-disclosure" = "public"))]
     pub socket: Fact<ObjectId>,
+    /// Whether this identity can write to that socket, and so have the engine do what it does; absent where there is no socket.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub usable: Fact<bool>,
     /// Whether our process is an engine (`dockerd`).
     #[schemars(extend("x-disclosure" = "public"))]
     pub is_engine: Fact<bool>,

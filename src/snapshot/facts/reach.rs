@@ -16,8 +16,8 @@ pub struct Reach {
     pub hosts: Fact<List<HostAddress>>,
     /// The bundles of root certificates that a variable or a setting names.
     pub bundles: Fact<List<Bundle>>,
-    /// Of a Nix daemon: one element per substituter that its clients ask it for and that it honours, for then it is the daemon that connects there.
-    /// Empty for every other context; unobserved where the round of questions was left out, and where one context was looked at alone.
+    /// Of a Nix daemon: one element per substituter that its clients ask it for and that it honours, for then it is the daemon that connects there. Of
+    /// a container engine: one per registry that those who may drive it are logged in at. Empty for every other context; unobserved where the round of questions was left out, and where one context was looked at alone.
     pub linked: Fact<List<Linked>>,
 }
 
@@ -27,9 +27,12 @@ pub struct Reach {
 pub struct Linked {
     /// The URL, without userinfo and query, as in `reach.endpoints` of those that name it.
     pub url: String,
+    /// What names it: the setting, in the words of `network.endpoints`, or `registry NAME` of Docker's configuration.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub named_by: String,
     /// The ids of the contexts that name it, sorted.
     pub named_in: Vec<String>,
-    /// What links them: the daemon's socket.
+    /// What links them: the socket of the daemon or of the engine.
     #[schemars(extend("x-disclosure" = "public"))]
     pub link: Fact<ObjectId>,
     /// The host as written, lower case.
@@ -62,7 +65,7 @@ pub struct Linked {
     pub connected: Fact<bool>,
     /// The address that answered; absent when none did.
     pub peer: Fact<String>,
-    /// The certificate that was shown, judged by the bundle that Nix takes here.
+    /// The certificate that was shown, judged by the bundle that Nix, or the engine, takes here.
     pub tls: Certificate,
 }
 
