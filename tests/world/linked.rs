@@ -13,6 +13,14 @@ use crate::reaching::{address_of, configure_network, in_network};
 use crate::server::{Authority, Server, page, paged};
 use crate::signatures::World;
 
+/// Says of every connection that there was one, whether a byte came or not.
+const LISTENER: &str = "
+import socket, sys
+server = socket.create_server((sys.argv[1], int(sys.argv[2])))
+while True:
+    print('a connection from', server.accept()[1], file=sys.stderr, flush=True)
+";
+
 const ROOT: [&str; 4] = ["-u", "0:0", "-e", "HOME=/root"];
 
 /// A network for the daemon: that of a container in which nothing else runs.
@@ -126,14 +134,14 @@ pub fn a_daemon_is_asked_on_the_word_of_who_it_trusts_alone_and_without_a_byte()
     let apart = network();
     world.nix.network = Some(pid_of(&apart));
     configure_network(&apart, &["ip", "address", "add", "169.254.169.254/32", "dev", "lo"]);
-    let listens = |address: &str| {
-        let mut command = in_network(&apart, &["busybox", "httpd", "-f", "-vv", "-h", "/srv", "-p", address]);
-        Background(command.stderr(Stdio::piped()).spawn().expect("busybox listens"))
+    let listens = |address: &str, port: &str| {
+        let mut command = in_network(&apart, &["python3", "-c", LISTENER, address, port]);
+        Background(command.stderr(Stdio::piped()).spawn().expect("python listens"))
     };
     let mut run = |trusted: &str| {
         let catcher = Server::http((gateway().parse().expect("an address"), 0), |_| page(false, "catcher"));
-        let hosts = [listens("127.0.0.1:8086"), listens("169.254.169.254:8086"), listens("127.0.0.1:8087")];
-        std::thread::sleep(Duration::from_millis(300));
+        let hosts = [listens("127.0.0.1", "8086"), listens("169.254.169.254", "8086"), listens("127.0.0.1", "8087")];
+        std::thread::sleep(Duration::from_millis(800));
         let named = format!(
             "substituters = http://user:canary@{}:{} http://127.0.0.1:8086 http://169.254.169.254:8086 \
              http://[::ffff:127.0.0.1]:8086 http://0.0.0.0:8087 http://localhost:8087\nnetrc-file = /home/job/.config/nix/netrc\n",
@@ -154,8 +162,8 @@ pub fn a_daemon_is_asked_on_the_word_of_who_it_trusts_alone_and_without_a_byte()
     let (report, others) = run("root");
     assert!(others.is_empty(), "nothing is tried on the word of who is not trusted: {others:?}");
     assert!(report.rows("nix/honoured-requests", &[]).iter().any(|row| row["outcome"] == "incoherent"));
-    let known = listens("127.0.0.1:8088");
-    std::thread::sleep(Duration::from_millis(300));
+    let known = listens("127.0.0.1", "8088");
+    std::thread::sleep(Duration::from_millis(800));
     let mut call = in_network(&apart, &["busybox", "nc", "-w", "1", "127.0.0.1", "8088"]);
     call.stdin(Stdio::null()).output().expect("busybox calls");
     assert_ne!(said(known), "", "a bare connection would be seen");
