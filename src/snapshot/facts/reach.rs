@@ -17,7 +17,8 @@ pub struct Reach {
     /// The bundles of root certificates that a variable or a setting names.
     pub bundles: Fact<List<Bundle>>,
     /// Of a Nix daemon: one element per substituter that its clients ask it for and that it honours, for then it is the daemon that connects there.
-    /// Empty for every other context; unobserved where the round of questions was left out, and where one context was looked at alone.
+    /// Empty for every other context; unobserved where the round of questions was left out, and where one context was looked at alone. In a published
+    /// view without what containers alone name.
     pub linked: Fact<List<Linked>>,
 }
 
