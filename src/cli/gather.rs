@@ -64,9 +64,14 @@ pub(super) fn deadline(looking: &Looking, configuration: &Configuration) -> Dura
     looking.deadline.or(configured).unwrap_or(DEADLINE)
 }
 
-/// The contexts of this host, unlooked at.
+/// The contexts of this host, unlooked at, with those that runners declare.
 pub(super) fn contexts(looking: &Looking, configuration: &Configuration) -> Result<Discovered, Failure> {
-    in_runtime(async { Ok(discover(&scope(looking, configuration)).await) })
+    in_runtime(async {
+        let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
+        let mut found = discover(&scope(looking, configuration)).await;
+        runners::tell(&mut found.contexts, deadline, &configuration.wishes(looking)).await?;
+        Ok(found)
+    })
 }
 
 /// Looks from this very process' own context, natively. `keys` are those that others trust, by whom a signature may be.

@@ -167,3 +167,74 @@ fn honours(daemon: &Facts, client: &Facts, url: &str) -> Fact<bool> {
         false => unknown.map_or(Fact::Present(false), Fact::Unobserved),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{OfDaemon, of_daemon};
+    use crate::snapshot::facts::{Facts, Request};
+    use crate::snapshot::{Fact, List, ObjectId, Reason};
+
+    fn daemon(trusted: Fact<Vec<u32>>) -> Facts {
+        let mut facts = Facts::default();
+        facts.store.socket.identity = Fact::Present(ObjectId::new("boot", 1, 2, "ext4"));
+        facts.network.namespace = Fact::Present(ObjectId::new("boot", 4, 51, "nsfs"));
+        facts.nix.substituters = Fact::Present(Vec::new());
+        facts.nix.trusted_substituters = Fact::Present(vec!["https://listed.example/".into()]);
+        facts.nix.trust.everyone = Fact::Present(false);
+        (facts.nix.trust.uids, facts.nix.trust.gids) = (trusted, Fact::Present(Vec::new()));
+        facts
+    }
+
+    fn asked(daemon: &Facts) -> OfDaemon {
+        let request = |value: &str, level: &str| Request {
+            setting: "substituters".into(),
+            value: value.into(),
+            origin: "nix.conf:1".into(),
+            level: level.into(),
+        };
+        let mut client = daemon.clone();
+        client.network.namespace = Fact::Present(ObjectId::new("boot", 4, 50, "nsfs"));
+        (client.identity.host_uid, client.identity.host_gid) = (Fact::Present(1000), Fact::Present(1000));
+        client.nix.requests = Fact::Present(List::complete(vec![
+            request("https://listed.example", "user"),
+            request("https://wanted.example/cache", "environment"),
+            request("https://unsent.example", "system"),
+        ]));
+        of_daemon(daemon, &[("container:job", &client)])
+    }
+
+    fn urls(of: &OfDaemon) -> Vec<&str> {
+        of.links.iter().map(|link| link.endpoint.as_str()).collect()
+    }
+
+    #[test]
+    fn a_client_that_is_not_trusted_has_only_listed_substituters_tried() {
+        let of = asked(&daemon(Fact::Present(vec![0])));
+        assert_eq!((urls(&of), &of.more), (vec!["https://listed.example/"], &None));
+        assert_eq!(
+            (of.links[0].same_network, of.links[0].named_in.as_slice()),
+            (false, &["container:job".to_owned()][..])
+        );
+    }
+
+    #[test]
+    fn a_trusted_client_has_all_tried_that_it_sends() {
+        let of = asked(&daemon(Fact::Present(vec![0, 1000])));
+        assert_eq!(urls(&of), ["https://listed.example/", "https://wanted.example/cache"]);
+    }
+
+    #[test]
+    fn where_trust_is_not_known_nothing_is_tried_and_the_list_stays_open() {
+        let why = Reason::NotEmulated { what: "accounts elsewhere".into() };
+        let of = asked(&daemon(Fact::Unobserved(why.clone())));
+        assert_eq!((urls(&of), &of.more), (vec!["https://listed.example/"], &Some(why)));
+    }
+
+    #[test]
+    fn a_daemon_whose_socket_is_not_known_leaves_the_list_open() {
+        let mut facts = daemon(Fact::Present(vec![0, 1000]));
+        facts.store.socket.identity = Fact::Unobserved(Reason::NotRecorded);
+        let of = asked(&facts);
+        assert!(of.links.is_empty() && of.more.is_some());
+    }
+}

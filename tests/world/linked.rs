@@ -1,7 +1,7 @@
 //! Substituters that a client has its daemon fetch from: what the daemon reaches of them, and on whose word it is asked. The daemon is a real one in a
 //! network of its own, and what it then fetches for the client is the oracle.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::asking::said;
@@ -12,6 +12,15 @@ use crate::image::BUSYBOX;
 use crate::reaching::{address_of, configure_network, in_network};
 use crate::server::{Authority, Server, page, paged};
 use crate::signatures::World;
+use crate::user::User;
+
+/// Says of every connection that there was one, whether a byte came or not.
+const LISTENER: &str = "
+import socket, sys
+server = socket.create_server((sys.argv[1], int(sys.argv[2])))
+while True:
+    print('a connection from', server.accept()[1], file=sys.stderr, flush=True)
+";
 
 const ROOT: [&str; 4] = ["-u", "0:0", "-e", "HOME=/root"];
 
@@ -67,6 +76,20 @@ pub fn a_substituter_that_the_client_reaches_and_its_daemon_does_not() {
     one_finding(&broken, "reach/daemon-connects");
 }
 
+/// Nix' own download goes through the proxy; whether the far end is reached can't be said without speaking to it, and nobody does.
+pub fn a_proxy_of_the_daemon_is_not_spoken_to_on_its_clients_word() {
+    let mut world = World::new(Some("present"), None);
+    let proxy = Server::proxy((gateway().parse().expect("an address"), 0));
+    world.nix.variables = vec![("http_proxy", format!("http://{}:{}", gateway(), proxy.port))];
+    let client = world.client(ROOT, "/root", &asks_for(&world, &world.url), &[]);
+    let report = world.look("substituters =\n");
+    report.keep("daemon-proxy");
+    assert!(proxy.asked().iter().all(|(_, head)| head.is_empty()), "{:?}", proxy.asked());
+    assert!(report.rows("reach/daemon-connects", &[&world.url]).is_empty());
+    let (fetched, text) = fetches(&world, &client);
+    assert!(fetched && proxy.asked().iter().any(|(_, head)| head.contains(&world.url)), "{text}");
+}
+
 pub fn a_substituter_on_the_loopback_of_the_client() {
     let mut world = World::new(Some("present"), None);
     let url = "http://127.0.0.1:8085";
@@ -113,9 +136,93 @@ pub fn an_authority_in_the_clients_bundle_and_not_in_the_daemons() {
     one_finding(&broken, "reach/daemon-trusted-roots");
 }
 
+/// A user of this machine who asks the daemon through the environment, and whose views may be published.
+struct Asking {
+    environment: Vec<(&'static str, String)>,
+    _user: User,
+    _process: Background,
+}
+
+impl Asking {
+    const NAME: &'static str = "parallax-world";
+
+    fn new(world: &World, substituters: &[String]) -> Self {
+        let home = world.nix.path("user");
+        let _ = std::fs::create_dir(&home);
+        let user = User::add(Self::NAME, &home);
+        let mut environment = world.nix.environment();
+        environment.extend([
+            ("HOME", home.display().to_string()),
+            ("NIX_REMOTE", "daemon".to_owned()),
+            ("NIX_SSL_CERT_FILE", world.nix.text("with.crt")),
+            ("NIX_CONFIG", asks_for(world, &substituters.join(" "))),
+        ]);
+        let mut asking = Self::command(&environment, &["sleep", "900"]);
+        let process = Background(asking.spawn().expect("it starts"));
+        Self { environment, _user: user, _process: process }
+    }
+
+    fn command(environment: &[(&'static str, String)], command: &[&str]) -> Command {
+        let mut asking = Command::new("setpriv");
+        asking.args(["--reuid", Self::NAME, "--regid", Self::NAME, "--clear-groups"]).args(command);
+        asking.env_clear().env("PATH", "/usr/bin:/bin");
+        asking.envs(environment.iter().map(|(name, value)| (*name, value.as_str())));
+        asking
+    }
+
+    /// Whether the daemon fetches the path for him.
+    fn fetches(&self, world: &World) -> (bool, String) {
+        let command = ["timeout", "90", "nix-store", "--realise", world.path.as_str()];
+        let output = Self::command(&self.environment, &command).output().expect("nix-store runs");
+        if output.status.success() {
+            world.forget();
+        }
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+pub fn three_substituters_of_a_user_of_which_the_daemon_in_its_own_network_fetches_from_none() {
+    let mut world = World::new(Some("present"), None);
+    world.write("parallax.toml", &format!("users = [\"{}\"]\n", Asking::NAME), 0);
+    let (ours, other) = (Authority::new("Parallax World CA"), Authority::new("Another CA"));
+    let (base, plain) = (world.nix.directory.path().to_owned(), world.url.clone());
+    ours.bundle(&base, "with.crt");
+    other.bundle(&base, "without.crt");
+    let over_tls = Server::https((gateway().parse().expect("an address"), 0), &ours.issue(&gateway(), 2090), {
+        let plain = plain.clone();
+        move |path| fetched(&format!("{plain}{path}"))
+    });
+    let on_loopback = Server::http(([127, 0, 0, 1].into(), 0), move |path| fetched(&format!("{plain}{path}")));
+    let pages = format!("{}:/pages:ro", world.nix.text("cache"));
+    let behind = Container::run("parallax-world-cache", &["-v", &pages], BUSYBOX, &["httpd", "-f", "-h", "/pages"]);
+    let urls = [
+        format!("http://{}", address_of(&behind)),
+        format!("https://{}:{}", gateway(), over_tls.port),
+        format!("http://127.0.0.1:{}", on_loopback.port),
+    ];
+    let asking = Asking::new(&world, &urls);
+    let apart = network();
+    configure_network(&apart, &["ip", "route", "add", "unreachable", &address_of(&behind)]);
+    let mut run = |broken: bool| {
+        world.nix.network = broken.then(|| pid_of(&apart));
+        let bundle = world.nix.text(if broken { "without.crt" } else { "with.crt" });
+        world.nix.variables = vec![("NIX_SSL_CERT_FILE", bundle)];
+        let report = world.look(&format!("substituters =\ntrusted-users = root {}\n", Asking::NAME));
+        let (fetched, text) = asking.fetches(&world);
+        assert_eq!(fetched, !broken, "{text}");
+        report
+    };
+    let (broken, repaired) = (run(true), run(false));
+    let checks = ["reach/daemon-connects", "reach/daemon-trusted-roots", "reach/daemon-same-machine"];
+    for (check, url) in checks.iter().zip(&urls) {
+        assert_twins("daemon-of-a-user", &broken, &repaired, check, &[url]);
+    }
+    assert_eq!(broken.with_outcome("incoherent").len(), checks.len(), "{:#?}", broken.with_outcome("incoherent"));
+}
+
 /// What a server on this machine answers, passed on: text only, which is all that a small uncompressed cache is of.
 fn fetched(url: &str) -> String {
-    let output = std::process::Command::new("curl").args(["-sS", "--fail", url]).output().expect("curl runs");
+    let output = Command::new("curl").args(["-sS", "--fail", url]).output().expect("curl runs");
     match String::from_utf8(output.stdout) {
         Ok(body) if output.status.success() => paged("200 OK", &body, "parallax-cache"),
         _ => page(false, "parallax-cache"),
@@ -127,14 +234,14 @@ pub fn a_daemon_is_asked_on_the_word_of_who_it_trusts_alone_and_without_a_byte()
     let apart = network();
     world.nix.network = Some(pid_of(&apart));
     configure_network(&apart, &["ip", "address", "add", "169.254.169.254/32", "dev", "lo"]);
-    let listens = |address: &str| {
-        let mut command = in_network(&apart, &["busybox", "httpd", "-f", "-vv", "-h", "/srv", "-p", address]);
-        Background(command.stderr(Stdio::piped()).spawn().expect("busybox listens"))
+    let listens = |address: &str, port: &str| {
+        let mut command = in_network(&apart, &["python3", "-c", LISTENER, address, port]);
+        Background(command.stderr(Stdio::piped()).spawn().expect("python listens"))
     };
     let mut run = |trusted: &str| {
         let catcher = Server::http((gateway().parse().expect("an address"), 0), |_| page(false, "catcher"));
-        let hosts = [listens("127.0.0.1:8086"), listens("169.254.169.254:8086"), listens("127.0.0.1:8087")];
-        std::thread::sleep(Duration::from_millis(300));
+        let hosts = [listens("127.0.0.1", "8086"), listens("169.254.169.254", "8086"), listens("127.0.0.1", "8087")];
+        std::thread::sleep(Duration::from_millis(800));
         let named = format!(
             "substituters = http://user:canary@{}:{} http://127.0.0.1:8086 http://169.254.169.254:8086 \
              http://[::ffff:127.0.0.1]:8086 http://0.0.0.0:8087 http://localhost:8087\nnetrc-file = /home/job/.config/nix/netrc\n",
@@ -155,8 +262,8 @@ pub fn a_daemon_is_asked_on_the_word_of_who_it_trusts_alone_and_without_a_byte()
     let (report, others) = run("root");
     assert!(others.is_empty(), "nothing is tried on the word of who is not trusted: {others:?}");
     assert!(report.rows("nix/honoured-requests", &[]).iter().any(|row| row["outcome"] == "incoherent"));
-    let known = listens("127.0.0.1:8088");
-    std::thread::sleep(Duration::from_millis(300));
+    let known = listens("127.0.0.1", "8088");
+    std::thread::sleep(Duration::from_millis(800));
     let mut call = in_network(&apart, &["busybox", "nc", "-w", "1", "127.0.0.1", "8088"]);
     call.stdin(Stdio::null()).output().expect("busybox calls");
     assert_ne!(said(known), "", "a bare connection would be seen");

@@ -249,6 +249,14 @@ const WORLDS: &[World] = &[
         "a_substituter_that_the_client_reaches_and_its_daemon_does_not",
         linked::a_substituter_that_the_client_reaches_and_its_daemon_does_not,
     ),
+    (
+        "three_substituters_of_a_user_of_which_the_daemon_in_its_own_network_fetches_from_none",
+        linked::three_substituters_of_a_user_of_which_the_daemon_in_its_own_network_fetches_from_none,
+    ),
+    (
+        "a_proxy_of_the_daemon_is_not_spoken_to_on_its_clients_word",
+        linked::a_proxy_of_the_daemon_is_not_spoken_to_on_its_clients_word,
+    ),
     ("a_substituter_on_the_loopback_of_the_client", linked::a_substituter_on_the_loopback_of_the_client),
     (
         "an_authority_in_the_clients_bundle_and_not_in_the_daemons",

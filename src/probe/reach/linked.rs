@@ -30,7 +30,8 @@ pub struct Link {
 }
 
 /// What is done about one link.
-enum Step {
+#[derive(Debug)]
+pub(super) enum Step {
     Ask(Box<Question>),
     Leave(Reason),
 }
@@ -71,7 +72,7 @@ fn named(link: &Link) -> NamedEndpoint {
 }
 
 /// Which of its addresses are tried, if any.
-fn step(link: &Link, question: &Question) -> Step {
+pub(super) fn step(link: &Link, question: &Question) -> Step {
     let rule = |by: &str| Reason::Disabled { by: by.to_owned() };
     if question.proxy.present().is_some() {
         return Step::Leave(rule("the rule that no proxy is spoken to on another context's word"));

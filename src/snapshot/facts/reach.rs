@@ -17,7 +17,8 @@ pub struct Reach {
     /// The bundles of root certificates that a variable or a setting names.
     pub bundles: Fact<List<Bundle>>,
     /// Of a Nix daemon: one element per substituter that its clients ask it for and that it honours, for then it is the daemon that connects there. Of
-    /// a container engine: one per registry that those who may drive it are logged in at. Empty for every other context; unobserved where the round of questions was left out, and where one context was looked at alone.
+    /// a container engine: one per registry that those who may drive it are logged in at. Empty for every other context; unobserved where the round of
+    /// questions was left out, and where one context was looked at alone. In a published view without what containers alone name.
     pub linked: Fact<List<Linked>>,
 }
 
@@ -78,10 +79,13 @@ pub struct Bundle {
     /// The path, in this context.
     pub path: String,
     /// Whether there is anything.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub exists: Fact<bool>,
     /// Whether this identity can read it; absent where there is nothing.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub readable: Fact<bool>,
     /// How many certificates it holds (RFC 7468); absent where there is nothing to read, and for a directory.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub roots: Fact<u32>,
 }
 
@@ -98,6 +102,7 @@ pub struct Reached {
     /// The port, given or by the scheme.
     pub port: u16,
     /// Whether all its addresses are loopback ones, which mean another machine in each network namespace.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub loopback: Fact<bool>,
     /// The proxy that a client here would go through, `scheme://host:port`; absent when it goes straight.
     pub proxy: Fact<String>,
@@ -105,12 +110,15 @@ pub struct Reached {
     pub addresses: Fact<Vec<String>>,
     /// What became of the connections over IPv4: `connected`, `refused`, `unreachable`, `silent` (no answer within the time), `failed`; absent
     /// without an address of that family.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub v4: Fact<String>,
     /// The same over IPv6.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub v6: Fact<String>,
     /// Every connection that did not come about: address and symbolic error number, in the order of the attempts.
     pub failures: Fact<Vec<String>>,
     /// Whether a connection came about (`connect(2)`); a client tries every address. Through a proxy: whether the proxy made it.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub connected: Fact<bool>,
     /// The address that answered; absent when none did, and behind a proxy.
     pub peer: Fact<String>,
@@ -121,6 +129,7 @@ pub struct Reached {
     /// What answered.
     pub service: Service,
     /// How far the service's clock is ahead of this machine's, in milliseconds, by its `Date` and `Age` headers (RFC 9110, 6.6.1; whole seconds).
+    #[schemars(extend("x-disclosure" = "public"))]
     pub clock_ahead_ms: Fact<i64>,
     /// SHA-256 of the leaf in the file that `parallax.toml` names as this service's certificate, in hexadecimal; absent where it names none. Read by
     /// the host's context only.
@@ -137,6 +146,7 @@ pub struct HostAddress {
     pub urls: Vec<String>,
     /// The network namespace whose loopback a connection to it reaches, as a listener that parallax opened there for this run has proven; absent
     /// when it reaches none of those that could be stood in.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub reaches: Fact<ObjectId>,
 }
 
@@ -153,11 +163,14 @@ pub struct Certificate {
     /// The last instant at which it is valid, in milliseconds since 1970.
     pub not_after: Fact<i64>,
     /// Whether it is valid at this instant, by this machine's clock.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub current: Fact<bool>,
     /// Whether it is for the name that was asked for.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub names_host: Fact<bool>,
     /// Whether a root in this context's own bundle signs the chain, judged by rustls-webpki with name and time set aside. Unobserved for
     /// any refusal that is not a missing root.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub trusted: Fact<bool>,
     /// The bundle of roots that a client here would take; absent when there is none.
     pub bundle: Fact<String>,
@@ -170,10 +183,12 @@ pub struct Certificate {
 #[serde(default, deny_unknown_fields)]
 pub struct Service {
     /// `nix-cache`, `s3`, `registry`, `gitlab` or `http`; absent when what answers speaks no HTTP.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub kind: Fact<String>,
     /// A digest of what is particular to the service and the same from wherever it is asked.
     pub identity: Fact<String>,
     /// The status that the question was answered with.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub status: Fact<u16>,
     /// The program, as it calls itself, without a version.
     pub program: Fact<String>,
