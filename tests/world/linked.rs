@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::asking::said;
-use crate::doctor::{Report, assert_twins};
+use crate::doctor::{Report, assert_twins, doctor};
 use crate::engine::{Background, Container, docker, gateway};
 use crate::hostile::SLEEP;
 use crate::image::BUSYBOX;
@@ -218,6 +218,68 @@ pub fn three_substituters_of_a_user_of_which_the_daemon_in_its_own_network_fetch
         assert_twins("daemon-of-a-user", &broken, &repaired, check, &[url]);
     }
     assert_eq!(broken.with_outcome("incoherent").len(), checks.len(), "{:#?}", broken.with_outcome("incoherent"));
+}
+
+/// The one fault is seen from this machine's root, who fetches by himself, and from the client, whose finding is the symptom.
+fn beneath(report: &Report, symptom: &str, cause: &str) {
+    let found = report.with_outcome("incoherent");
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert_eq!(report.row(cause, &[])["outcome"], "incoherent");
+    assert_eq!(report.row(symptom, &["job"])["caused_by"]["check"], cause);
+}
+
+/// A client whose system configuration, which is never sent, names the same cache as the daemon's own.
+fn of_one_mind(world: &World, url: &str, more: &[&str]) -> Container {
+    let conf = world.nix.path("client.conf");
+    std::fs::write(&conf, format!("substituters = {url}\n")).expect("nix.conf");
+    let conf = format!("{}:/etc/nix/nix.conf:ro", conf.display());
+    world.client(ROOT, "/root", "", &[&["-v", conf.as_str()], more].concat())
+}
+
+pub fn a_substituter_of_both_that_the_client_alone_reaches() {
+    let mut world = World::new(Some("present"), None);
+    let url = world.url.clone();
+    let apart = network();
+    world.nix.network = Some(pid_of(&apart));
+    let mut run = |broken: bool| {
+        let change = if broken { "add" } else { "del" };
+        configure_network(&apart, &["ip", "route", change, "unreachable", &gateway()]);
+        let client = of_one_mind(&world, &url, &[]);
+        let report = world.look(&asks_for(&world, &url));
+        let (fetched, text) = fetches(&world, &client);
+        assert_eq!(fetched, !broken, "{text}");
+        report
+    };
+    let (broken, repaired) = (run(true), run(false));
+    assert_twins("daemon-fetches", &broken, &repaired, "reach/daemon-fetches", &[&url, "job"]);
+    beneath(&broken, "reach/daemon-fetches", "reach/connects");
+}
+
+pub fn an_authority_that_a_variable_of_the_client_alone_leads_to() {
+    let mut world = World::new(Some("present"), None);
+    let (ours, other) = (Authority::new("Parallax World CA"), Authority::new("Another CA"));
+    let (base, plain) = (world.nix.directory.path().to_owned(), world.url.clone());
+    let at = (gateway().parse().expect("an address"), 0);
+    let server = Server::https(at, &ours.issue(&gateway(), 2090), move |path| fetched(&format!("{plain}{path}")));
+    let url = format!("https://{}:{}", gateway(), server.port);
+    let (with, without) = (ours.bundle(&base, "with.crt"), other.bundle(&base, "without.crt"));
+    let bundle = format!("{}:/company.crt:ro", with.display());
+    let mut run = |broken: bool| {
+        let file = if broken { &without } else { &with };
+        world.nix.variables = vec![("NIX_SSL_CERT_FILE", file.display().to_string())];
+        let client = of_one_mind(&world, &url, &["-v", &bundle, "-e", "NIX_SSL_CERT_FILE=/company.crt"]);
+        world.configure(&asks_for(&world, &url));
+        // Root of this machine has the variable in its shell too.
+        let mut environment = world.nix.environment();
+        environment.push(("NIX_SSL_CERT_FILE", with.display().to_string()));
+        let report = doctor(&["--config", &world.nix.text("parallax.toml")], &environment);
+        let (fetched, text) = fetches(&world, &client);
+        assert_eq!(fetched, !broken, "{text}");
+        report
+    };
+    let (broken, repaired) = (run(true), run(false));
+    assert_twins("daemon-verifies", &broken, &repaired, "reach/daemon-verifies", &[&url, "job"]);
+    beneath(&broken, "reach/daemon-verifies", "reach/trusted-roots");
 }
 
 /// What a server on this machine answers, passed on: text only, which is all that a small uncompressed cache is of.

@@ -213,6 +213,14 @@ const WORLDS: &[World] = &[
         "a_registry_that_the_job_reaches_and_its_engine_does_not",
         engines::a_registry_that_the_job_reaches_and_its_engine_does_not,
     ),
+    (
+        "a_substituter_of_both_that_the_client_alone_reaches",
+        linked::a_substituter_of_both_that_the_client_alone_reaches,
+    ),
+    (
+        "an_authority_that_a_variable_of_the_client_alone_leads_to",
+        linked::an_authority_that_a_variable_of_the_client_alone_leads_to,
+    ),
     ("a_certificate_that_is_for_another_name", answering::a_certificate_that_is_for_another_name),
     ("a_service_whose_clock_is_twenty_minutes_ahead", answering::a_service_whose_clock_is_twenty_minutes_ahead),
     (
