@@ -152,14 +152,21 @@ fn head(stream: &mut impl Read) -> String {
     while !head.ends_with(b"\r\n\r\n") && head.len() < 16 << 10 && stream.read(&mut byte).is_ok_and(|count| count == 1)
     {
         head.push(byte[0]);
+        // No method of HTTP begins so; a server that speaks no TLS ends it here, as nginx does.
+        if !head[0].is_ascii_uppercase() {
+            break;
+        }
     }
     String::from_utf8_lossy(&head).into_owned()
 }
 
 fn talk(mut stream: impl Peer, asked: &Asked, answer: &impl Fn(&str) -> String) {
     let question = head(&mut stream);
-    let path = question.split(' ').nth(1).unwrap_or_default().to_owned();
+    let (path, is_empty) = (question.split(' ').nth(1).unwrap_or_default().to_owned(), question.is_empty());
     asked.lock().expect("a lock").push((stream.peer(), question));
+    if path.is_empty() && !is_empty {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
     if !path.is_empty() {
         let _ = stream.write_all(answer(&path).as_bytes()).and_then(|()| stream.flush());
     }

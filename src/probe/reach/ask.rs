@@ -74,6 +74,7 @@ pub fn is_here(address: IpAddr) -> bool {
 fn no_certificate(state: &Fact<()>) -> Certificate {
     let text = || state.clone().and_then(|()| Fact::Absent);
     Certificate {
+        spoken: state.clone().and_then(|()| Fact::Absent),
         leaf: text(),
         names: state.clone().and_then(|()| Fact::Absent),
         issuer: text(),
@@ -168,6 +169,10 @@ impl Silence {
     /// The facts that it leaves.
     fn told(&self, question: &Question, reached: &mut Reached) {
         match self {
+            Self::Tls(TlsError::NotSpoken { .. }) => {
+                nothing_said(question, reached, &Fact::Absent);
+                reached.tls.spoken = Fact::Present(false);
+            }
             Self::Tls(error) => {
                 let state = Fact::Unobserved(Reason::NotEmulated { what: error.to_string() });
                 nothing_said(question, reached, &state);

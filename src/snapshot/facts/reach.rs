@@ -154,6 +154,9 @@ pub struct HostAddress {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Certificate {
+    /// Whether what answers speaks TLS at all; absent without a connection, unobserved where the handshake failed in any other way.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub spoken: Fact<bool>,
     /// SHA-256 of the leaf, in hexadecimal.
     pub leaf: Fact<String>,
     /// The names that it is for, sorted.
