@@ -15,6 +15,22 @@ pub struct DaemonConfig {
     /// Registries that it takes without a certificate that it trusts, and over plain HTTP: `host:port` or a network.
     #[serde(default, rename = "insecure-registries")]
     pub insecure: Vec<String>,
+    /// Proxies of its own, which hold instead of those of its environment.
+    #[serde(default)]
+    pub proxies: Proxies,
+}
+
+/// Its proxies (`dockerd(8)`, "proxies"). Only whether there is one is kept: their URLs may hold passwords.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Proxies {
+    #[serde(default, rename = "http-proxy", deserialize_with = "is_set")]
+    pub http: bool,
+    #[serde(default, rename = "https-proxy", deserialize_with = "is_set")]
+    pub https: bool,
+}
+
+fn is_set<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    zeroize::Zeroizing::<String>::deserialize(value).map(|text| !text.is_empty())
 }
 
 /// Why a text is no such file. Holds nothing of it.
@@ -45,6 +61,8 @@ pub struct CommandLine {
     pub insecure: Vec<String>,
     /// `--registry-mirror`.
     pub mirrors: Vec<String>,
+    /// Whether `--http-proxy` or `--https-proxy` is among them.
+    pub proxied: bool,
 }
 
 /// Reads the words after the program's name.
@@ -59,6 +77,7 @@ pub fn command_line(words: &[String]) -> CommandLine {
             "-H" | "--host" => line.hosts.extend(value()),
             "--insecure-registry" => line.insecure.extend(value()),
             "--registry-mirror" => line.mirrors.extend(value()),
+            "--http-proxy" | "--https-proxy" => line.proxied = value().is_some(),
             _ => {}
         }
     }
@@ -95,6 +114,10 @@ mod tests {
         assert_eq!(read.mirrors, ["https://mirror.example"]);
         assert_eq!(read.insecure, ["10.0.0.0/8"]);
         assert_eq!(read.hosts, ["fd://"]);
+        assert!(!read.proxies.https);
+        let proxied =
+            parse(br#"{"proxies": {"https-proxy": "http://user:word@proxy:3128"}}"#).expect("a configuration");
+        assert!(proxied.proxies.https && !format!("{proxied:?}").contains("word"));
         assert_eq!(parse(b" \n"), Ok(DaemonConfig::default()));
         assert_eq!(parse(b"{\n\"hosts\": 1}").map_err(|error| error.line), Err(2));
     }

@@ -45,6 +45,7 @@ pub fn observe(target: &Target<'_>) -> (Engine, Vec<NamedEndpoint>) {
         config: Fact::Absent,
         mirrors: Fact::Absent,
         insecure: Fact::Absent,
+        proxied: Fact::Absent,
     };
     (engine, Vec::new())
 }
@@ -69,6 +70,7 @@ fn of_engine(target: &Target<'_>, words: &Fact<Vec<String>>) -> (Engine, Vec<Nam
         host: listens,
         is_engine: Fact::Present(true),
         mirrors,
+        proxied: read.as_ref().map(|config| line.proxied || config.proxies.http || config.proxies.https),
         insecure: read.map(|config| [line.insecure, config.insecure].concat()),
         config: Fact::Present(path),
     };

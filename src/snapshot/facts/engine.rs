@@ -31,4 +31,7 @@ pub struct Engine {
     /// Registries that it takes without a trusted certificate and over plain HTTP, as written, beside those on loopback; absent in contexts that are no
     /// engine.
     pub insecure: Fact<Vec<String>>,
+    /// Whether its configuration or its command line names a proxy, beside the variables of its environment; absent in contexts that are no engine.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub proxied: Fact<bool>,
 }
