@@ -72,7 +72,7 @@ impl World {
         std::fs::read_to_string(self.nix.path(&format!("{name}.pub"))).expect("a key").trim().to_owned()
     }
 
-    fn write(&self, name: &str, text: &str, owner: u32) -> PathBuf {
+    pub fn write(&self, name: &str, text: &str, owner: u32) -> PathBuf {
         let file = self.nix.path(name);
         std::fs::create_dir_all(file.parent().expect("a directory")).expect("mkdir");
         std::fs::write(&file, text).expect("written");
