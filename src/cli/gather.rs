@@ -159,7 +159,8 @@ async fn second_round(way: &Way<'_>, wishes: &Wishes, looks: &mut [Looked]) -> R
     }
     let name = |index: usize| way.contexts.get(index).map(|one| one.header.name.as_str()).unwrap_or_default();
     let mut names: Vec<String> = asking.iter().map(|index| format!("endpoints, as {}", name(*index))).collect();
-    let links = if way.whole && wishes.reach.is_none() { Links::between(way.contexts, looks) } else { Links::default() };
+    let links =
+        if way.whole && wishes.reach.is_none() { Links::between(way.contexts, looks) } else { Links::default() };
     for (index, linked) in links.asked() {
         let Some(look) = looks.get(index) else { continue };
         let wishes = Wishes { linked: linked.to_vec(), ..second.clone() };

@@ -23,7 +23,11 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
     let asked = vec![("reach.endpoints", endpoints), ("reach.bundles", bundles), ("reach.linked", linked)];
     let rounds = [
         ("endpoint was asked", "what answers there", asked),
-        ("credential was shown to its endpoint", "logins", vec![("logins.s3", keys), ("logins.registries", registries)]),
+        (
+            "credential was shown to its endpoint",
+            "logins",
+            vec![("logins.s3", keys), ("logins.registries", registries)],
+        ),
         ("binary cache was asked", "signatures", vec![("caches.served", served), ("caches.attic_caches", attic)]),
         ("trusted key was read", "keys", vec![("caches.keys", trusted), ("caches.attic", servers)]),
     ];

@@ -137,10 +137,11 @@ fn honours(daemon: &Facts, client: &Facts, url: &str) -> Fact<bool> {
     let slashed = format!("{url}/");
     let listed = |list: &Fact<Vec<String>>| {
         let among = |list: &Vec<String>| list.iter().any(|one| *one == url || *one == slashed);
-        list.as_ref().map(|list| among(list))
+        list.as_ref().map(among)
     };
     let trust = &daemon.nix.trust;
-    let within = |ids: &Fact<Vec<u32>>, id: &Fact<u32>| ids.as_ref().and_then(|ids| id.as_ref().map(|id| ids.contains(id)));
+    let within =
+        |ids: &Fact<Vec<u32>>, id: &Fact<u32>| ids.as_ref().and_then(|ids| id.as_ref().map(|id| ids.contains(id)));
     let ways = [
         listed(&daemon.nix.substituters),
         listed(&daemon.nix.trusted_substituters),
@@ -149,7 +150,7 @@ fn honours(daemon: &Facts, client: &Facts, url: &str) -> Fact<bool> {
         within(&trust.gids, &client.identity.host_gid),
     ];
     let unknown = ways.iter().find_map(|way| way.reason().cloned());
-    match ways.iter().any(|way| *way == Fact::Present(true)) {
+    match ways.contains(&Fact::Present(true)) {
         true => Fact::Present(true),
         false => unknown.map_or(Fact::Present(false), Fact::Unobserved),
     }
@@ -198,7 +199,10 @@ mod tests {
     fn a_client_that_is_not_trusted_has_only_listed_substituters_tried() {
         let of = asked(&daemon(Fact::Present(vec![0])));
         assert_eq!((urls(&of), &of.more), (vec!["https://listed.example/"], &None));
-        assert_eq!((of.links[0].same_network, of.links[0].named_in.as_slice()), (false, &["container:job".to_owned()][..]));
+        assert_eq!(
+            (of.links[0].same_network, of.links[0].named_in.as_slice()),
+            (false, &["container:job".to_owned()][..])
+        );
     }
 
     #[test]

@@ -45,7 +45,12 @@ pub fn observe(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) -> R
     };
     if let Some(reason) = refusal {
         let unasked = || Fact::Unobserved(reason.clone());
-        return Reach { endpoints: unasked(), hosts: Fact::Unobserved(reason.clone()), bundles, linked: Fact::Unobserved(reason) };
+        return Reach {
+            endpoints: unasked(),
+            hosts: Fact::Unobserved(reason.clone()),
+            bundles,
+            linked: Fact::Unobserved(reason),
+        };
     }
     if !target.wishes.linked.is_empty() {
         return Reach { linked: linked::observe(target, &target.wishes.linked, facts), bundles, ..Reach::default() };

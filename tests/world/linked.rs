@@ -127,9 +127,10 @@ pub fn an_authority_in_the_clients_bundle_and_not_in_the_daemons() {
     let mut world = World::new(Some("present"), None);
     let (ours, other) = (Authority::new("Parallax World CA"), Authority::new("Another CA"));
     let (base, plain) = (world.nix.directory.path().to_owned(), world.url.clone());
-    let server = Server::https((gateway().parse().expect("an address"), 0), &ours.issue(&gateway(), 2090), move |path| {
-        fetched(&format!("{plain}{path}"))
-    });
+    let server =
+        Server::https((gateway().parse().expect("an address"), 0), &ours.issue(&gateway(), 2090), move |path| {
+            fetched(&format!("{plain}{path}"))
+        });
     let url = format!("https://{}:{}", gateway(), server.port);
     let (with, without) = (ours.bundle(&base, "with.crt"), other.bundle(&base, "without.crt"));
     let bundle = format!("{}:/etc/ssl/certs/ca-certificates.crt:ro", with.display());

@@ -25,9 +25,17 @@ use listeners::Sockets;
 
 pub use endpoints::{Addresses, addresses, is_nix};
 
-/// Variables that name an endpoint of which only scheme, host and port are kept.
-const ENDPOINT_VARIABLES: [&str; 6] =
-    ["DOCKER_HOST", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "CI_SERVER_URL", "CI_API_V4_URL", "CI_REGISTRY"];
+/// Variables that name an endpoint of which only scheme, host and port are kept: in those of Actions the path is a token.
+const ENDPOINT_VARIABLES: [&str; 8] = [
+    "DOCKER_HOST",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "CI_SERVER_URL",
+    "CI_API_V4_URL",
+    "CI_REGISTRY",
+    "ACTIONS_CACHE_URL",
+    "ACTIONS_RUNTIME_URL",
+];
 
 /// Observes the network family. `named` are the endpoints that the configuration of this context names, those of the environment included.
 pub fn observe(target: &Target<'_>, named: &[NamedEndpoint]) -> facts::Network {
