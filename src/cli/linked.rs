@@ -149,7 +149,7 @@ fn honours(daemon: &Facts, client: &Facts, url: &str) -> Fact<bool> {
     let slashed = format!("{url}/");
     let listed = |list: &Fact<Vec<String>>| {
         let among = |list: &Vec<String>| list.iter().any(|one| *one == url || *one == slashed);
-        list.as_ref().map(|list| among(list))
+        list.as_ref().map(among)
     };
     let trust = &daemon.nix.trust;
     let within =
@@ -162,7 +162,7 @@ fn honours(daemon: &Facts, client: &Facts, url: &str) -> Fact<bool> {
         within(&trust.gids, &client.identity.host_gid),
     ];
     let unknown = ways.iter().find_map(|way| way.reason().cloned());
-    match ways.iter().any(|way| *way == Fact::Present(true)) {
+    match ways.contains(&Fact::Present(true)) {
         true => Fact::Present(true),
         false => unknown.map_or(Fact::Present(false), Fact::Unobserved),
     }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::asking::said;
-use crate::doctor::{Report, assert_twins, doctor};
+use crate::doctor::{Report, assert_mended, assert_twins, doctor, parallax};
 use crate::engine::{Background, Container, docker, gateway};
 use crate::hostile::SLEEP;
 use crate::image::BUSYBOX;
@@ -50,6 +50,16 @@ fn asks_for(world: &World, url: &str) -> String {
     format!("substituters = {url}\ntrusted-public-keys = {}\n", world.key("present"))
 }
 
+/// No job reads in the daemon's published view what another one names.
+fn assert_published_without(world: &World, url: &str) {
+    let views = tempfile::tempdir().expect("a directory");
+    let mut command = parallax();
+    command.args(["doctor", "--publish"]).arg(views.path()).envs(world.nix.environment());
+    command.output().expect("parallax runs");
+    let view = std::fs::read_to_string(views.path().join("service.nix-daemon.snapshot.json")).expect("a view");
+    assert!(view.contains("\"linked\"") && !view.contains(url) && !view.contains("parallax-world-job"), "{view}");
+}
+
 /// Nothing else is found: the one fault is the one finding.
 fn one_finding(report: &Report, check: &str) {
     let found = report.with_outcome("incoherent");
@@ -69,10 +79,11 @@ pub fn a_substituter_that_the_client_reaches_and_its_daemon_does_not() {
         let report = world.look("substituters =\n");
         let (fetched, text) = fetches(&world, &client);
         assert_eq!(fetched, !broken, "{text}");
+        assert_published_without(&world, &url);
         report
     };
     let (broken, repaired) = (run(true), run(false));
-    assert_twins("daemon-connects", &broken, &repaired, "reach/daemon-connects", &[&url]);
+    assert_mended(&broken, &repaired, "reach/daemon-connects", &[&url]);
     one_finding(&broken, "reach/daemon-connects");
 }
 
@@ -81,12 +92,13 @@ pub fn a_proxy_of_the_daemon_is_not_spoken_to_on_its_clients_word() {
     let mut world = World::new(Some("present"), None);
     let proxy = Server::proxy((gateway().parse().expect("an address"), 0));
     world.nix.variables = vec![("http_proxy", format!("http://{}:{}", gateway(), proxy.port))];
-    let client = world.client(ROOT, "/root", &asks_for(&world, &world.url), &[]);
-    let report = world.look("substituters =\n");
+    world.write("parallax.toml", &format!("users = [\"{}\"]\n", Asking::NAME), 0);
+    let asking = Asking::new(&world, std::slice::from_ref(&world.url));
+    let report = world.look(&format!("substituters =\ntrusted-users = root {}\n", Asking::NAME));
     report.keep("daemon-proxy");
     assert!(proxy.asked().iter().all(|(_, head)| head.is_empty()), "{:?}", proxy.asked());
     assert!(report.rows("reach/daemon-connects", &[&world.url]).is_empty());
-    let (fetched, text) = fetches(&world, &client);
+    let (fetched, text) = asking.fetches(&world);
     assert!(fetched && proxy.asked().iter().any(|(_, head)| head.contains(&world.url)), "{text}");
 }
 
@@ -107,7 +119,7 @@ pub fn a_substituter_on_the_loopback_of_the_client() {
         report
     };
     let (broken, repaired) = (run(true), run(false));
-    assert_twins("daemon-loopback", &broken, &repaired, "reach/daemon-same-machine", &[url]);
+    assert_mended(&broken, &repaired, "reach/daemon-same-machine", &[url]);
     one_finding(&broken, "reach/daemon-same-machine");
 }
 
@@ -132,7 +144,7 @@ pub fn an_authority_in_the_clients_bundle_and_not_in_the_daemons() {
         report
     };
     let (broken, repaired) = (run(true), run(false));
-    assert_twins("daemon-authority", &broken, &repaired, "reach/daemon-trusted-roots", &[&url]);
+    assert_mended(&broken, &repaired, "reach/daemon-trusted-roots", &[&url]);
     one_finding(&broken, "reach/daemon-trusted-roots");
 }
 

@@ -255,6 +255,10 @@ const WORLDS: &[World] = &[
         asking::two_hundred_endpoints_of_which_half_are_black_holes_end_by_the_deadline,
     ),
     (
+        "a_cache_of_actions_that_the_runner_announces_as_localhost",
+        reaching::a_cache_of_actions_that_the_runner_announces_as_localhost,
+    ),
+    (
         "a_substituter_that_the_client_reaches_and_its_daemon_does_not",
         linked::a_substituter_that_the_client_reaches_and_its_daemon_does_not,
     ),
