@@ -19,10 +19,13 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
     let attic = unmade(facts().map(|facts| &facts.caches.attic_caches));
     let trusted = unmade(facts().map(|facts| &facts.caches.keys));
     let servers = unmade(facts().map(|facts| &facts.caches.attic));
+    let ssh = unmade(facts().map(|facts| &facts.ssh.servers));
+    let identities = unmade(facts().map(|facts| &facts.ssh.identities));
     let rounds = [
         ("endpoint was asked", "what answers there", [("reach.endpoints", endpoints), ("reach.bundles", bundles)]),
         ("credential was shown to its endpoint", "logins", [("logins.s3", keys), ("logins.registries", registries)]),
         ("binary cache was asked", "signatures", [("caches.served", served), ("caches.attic_caches", attic)]),
+        ("SSH server was spoken to", "SSH", [("ssh.servers", ssh), ("ssh.identities", identities)]),
         ("trusted key was read", "keys", [("caches.keys", trusted), ("caches.attic", servers)]),
     ];
     let (mut left_out, mut notes) = (BTreeSet::new(), Vec::new());
