@@ -119,7 +119,10 @@ impl<'a> Configuration<'a> {
             options => options.clone(),
         };
         let options = options.unwrap_or_else(|reason| {
-            effective_options.broken = Some(reason.to_string());
+            effective_options.broken = Some(match reason {
+                Reason::NotEmulated { what } => what,
+                reason => reason.to_string(),
+            });
             Options::default()
         });
         named.user.iter().for_each(|user| effective_options.set("user", vec![user.clone()]));
