@@ -61,7 +61,8 @@ fn known(line: &[u8], name: &str, index: usize) -> Option<Known> {
     let (marker, rest) = match line.strip_prefix('@') {
         None => (Marker::None, line),
         Some(marked) => {
-            let (word, rest) = field(marked);
+            // Up to the first blank of the whole line; a tab counts only where there is none (`check_markers`).
+            let (word, rest) = marked.split_once(' ').or_else(|| marked.split_once('\t'))?;
             let marker = match word {
                 "cert-authority" => Marker::CertAuthority,
                 "revoked" => Marker::Revoked,

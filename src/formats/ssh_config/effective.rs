@@ -109,17 +109,53 @@ struct Reader<'a> {
 
 /// Adds what these files, the user's first, say of a host; `set` was called for the command line before.
 pub fn effective(host: &str, files: &[(bool, Included)], sources: &mut dyn Sources, effective: &mut Effective) {
-    let mut wants_final = false;
-    for is_final in [false, true] {
-        if is_final && !wants_final {
-            break;
+    let wants_final = read(host, files, sources, effective, false);
+    if !wants_final {
+        return;
+    }
+    // Read again, for the name that was settled on.
+    match settled_name(host, effective) {
+        Ok(name) => {
+            // ssh takes the name for set then: a later HostName does nothing.
+            effective.options.insert("hostname", Value::Is(vec![name.replace('%', "%%")]));
+            read(&name, files, sources, effective, true);
         }
-        for (of_user, file) in files {
-            let mut reader = Reader { host, sources, effective, of_user: *of_user, is_final, wants_final };
-            reader.file(file, &mut Active::Yes, false, 0);
-            wants_final = reader.wants_final;
+        Err(reason) => {
+            effective.broken.get_or_insert(reason);
         }
     }
+}
+
+fn read(
+    host: &str,
+    files: &[(bool, Included)],
+    sources: &mut dyn Sources,
+    effective: &mut Effective,
+    is_final: bool,
+) -> bool {
+    let mut wants_final = false;
+    for (of_user, file) in files {
+        let mut reader = Reader { host, sources, effective, of_user: *of_user, is_final, wants_final };
+        reader.file(file, &mut Active::Yes, false, 0);
+        wants_final = reader.wants_final;
+    }
+    wants_final
+}
+
+/// The name after the first reading, in lower case; `%h` in it is the name that was given.
+fn settled_name(host: &str, effective: &Effective) -> Result<String, String> {
+    let Some(text) = effective.word("hostname")? else { return Ok(host.to_ascii_lowercase()) };
+    let mut name = String::new();
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match (letter, if letter == '%' { letters.next() } else { None }) {
+            ('%', Some('h')) => name.push_str(host),
+            ('%', Some('%')) => name.push('%'),
+            ('%', _) => return Err(format!("the HostName {text}")),
+            (letter, _) => name.push(letter),
+        }
+    }
+    Ok(name.to_ascii_lowercase())
 }
 
 impl Reader<'_> {
@@ -206,13 +242,14 @@ impl Reader<'_> {
         if *name == "identityfile" {
             return self.identity(line, active, place);
         }
-        // A jump that is set keeps a later command out, and the other way round.
+        let options = &self.effective.options;
+        // What is set first of the two keeps the other out; only `ProxyJump none` keeps no command out.
         let rival = match *name {
-            "proxycommand" => "proxyjump",
-            "proxyjump" => "proxycommand",
-            name => name,
+            "proxycommand" => options.get("proxyjump").filter(|jump| **jump != Value::Is(vec!["none".to_owned()])),
+            "proxyjump" => options.get("proxycommand"),
+            _ => None,
         };
-        if self.effective.options.contains_key(name) || self.effective.options.contains_key(rival) {
+        if options.contains_key(name) || rival.is_some() {
             return;
         }
         let value = match active {
