@@ -58,7 +58,7 @@ fn any<'a>(facts: impl Iterator<Item = &'a Fact<bool>>) -> Fact<bool> {
 }
 
 fn one(target: &Target<'_>, path: &str) -> SshIdentity {
-    let mut identity = SshIdentity { path: path.to_owned(), fingerprint: beside(target, path), ..SshIdentity::default() };
+    let mut identity = SshIdentity { path: path.to_owned(), public_key: beside(target, path), ..SshIdentity::default() };
     let seen = match target.root.look(path) {
         Ok(seen) => seen,
         Err(LookError::NotFound { .. }) => {
@@ -110,7 +110,7 @@ fn read(target: &Target<'_>, path: &str, identity: &mut SshIdentity) {
             identity.encrypted = Fact::Present(half.encrypted);
             identity.usable = Fact::Present(!half.encrypted && identity.too_open == Fact::Present(false));
             if let Some(key) = half.key {
-                identity.fingerprint = Fact::Present(known_hosts::fingerprint(&key));
+                identity.public_key = Fact::Present(known_hosts::fingerprint(&key));
             }
         }
         Err(reason) => {

@@ -106,7 +106,7 @@ fn write_down(server: &mut SshServer, connection: &Connection, known: &Known, sh
     server.connected = shown.connected;
     server.program = shown.program;
     server.key_type = shown.key.as_ref().map(|(kind, _)| kind.clone());
-    server.fingerprint = shown.key.as_ref().map(|(_, key)| known_hosts::fingerprint(key));
+    server.host_key = shown.key.as_ref().map(|(_, key)| known_hosts::fingerprint(key));
     (server.verdict, server.known_in) = match &shown.key {
         Fact::Present((kind, key)) => known.verdict(connection, kind, key),
         Fact::Absent => (Fact::Absent, Fact::Absent),

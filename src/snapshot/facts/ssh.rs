@@ -75,7 +75,7 @@ pub struct SshIdentity {
     /// Whether another key, or an agent, may be offered to the same address.
     pub alternative: Fact<bool>,
     /// SHA-256 of the public half, as `ssh-keygen -l` prints it; absent where nothing says it.
-    pub fingerprint: Fact<String>,
+    pub public_key: Fact<String>,
 }
 
 /// One file of known host keys.
@@ -127,7 +127,7 @@ pub struct SshServer {
     /// The type of the host key, such as `ssh-ed25519`; absent for what speaks no SSH.
     pub key_type: Fact<String>,
     /// SHA-256 of the host key, as `ssh-keygen -l` prints it. The server has proven that it holds the key.
-    pub fingerprint: Fact<String>,
+    pub host_key: Fact<String>,
     /// What ssh here says of that key: `known`, `no-key` (no key is known for the name), `other-key` (others are), `revoked`. Absent without a key.
     pub verdict: Fact<String>,
     /// The file and line, or `Nix`, that knows the key; absent when none does.
