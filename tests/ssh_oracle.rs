@@ -56,7 +56,9 @@ fn configuration(choices: &mut Choices, included: &Path, depth: u32) -> String {
                 let patterns: Vec<&str> = (0..choices.below(3) + 1).map(|_| choices.one(&PATTERNS)).collect();
                 format!("{}{sign}{}", choices.one(&["Host", "host", "HOST"]), patterns.join(" "))
             }
-            3 => choices.one(&["Match all", "Match final", "match final all", "Match canonical", "MATCH ALL"]).to_owned(),
+            3 => {
+                choices.one(&["Match all", "Match final", "match final all", "Match canonical", "MATCH ALL"]).to_owned()
+            }
             4 => {
                 let name = choices.one(&["h1.example", "%h.lan", "\"H2\"", "10.0.0.9", "mac", "a%%b"]);
                 format!("HostName{sign}{name}")
@@ -64,7 +66,10 @@ fn configuration(choices: &mut Choices, included: &Path, depth: u32) -> String {
             5 => format!("Port{sign}{}", choices.one(&["22", "2222", "\"2200\"", "7 # why"])),
             6 => format!("User{sign}{}", choices.one(&["nix", "\"a b\"", "root"])),
             7 => format!("HostKeyAlias{sign}{}", choices.one(&["alias", "Alias2"])),
-            8 => format!("UserKnownHostsFile{sign}{}", choices.one(&["/k/one /k/two", "~/.ssh/k", "\"/k/a b\"", "/k/\\ x"])),
+            8 => format!(
+                "UserKnownHostsFile{sign}{}",
+                choices.one(&["/k/one /k/two", "~/.ssh/k", "\"/k/a b\"", "/k/\\ x"])
+            ),
             9 => format!("GlobalKnownHostsFile{sign}{}", choices.one(&["/g/one", "/g/one /g/two"])),
             10 => format!("StrictHostKeyChecking{sign}{}", choices.one(&["yes", "no", "accept-new", "off", "ask"])),
             11 => {
@@ -114,7 +119,8 @@ fn ours(file: &Path, host: &str) -> Effective {
 /// Compares one option where both say something; gives how many were compared.
 fn compare(ours: &Effective, theirs: &BTreeMap<String, Vec<String>>, host: &str, context: &str) -> usize {
     let said = |name: &str| theirs.get(name).and_then(|values| values.first()).cloned();
-    let words = |name: &str| ours.words(name).unwrap_or_else(|place| panic!("{name} is doubtful at {place}\n{context}"));
+    let words =
+        |name: &str| ours.words(name).unwrap_or_else(|place| panic!("{name} is doubtful at {place}\n{context}"));
     let one = |name: &str| words(name).and_then(|words| words.first()).cloned();
     let host_name = one("hostname").unwrap_or_else(|| host.to_owned()).replace("%h", host).replace("%%", "%");
     assert_eq!(Some(host_name.to_ascii_lowercase()), said("hostname"), "hostname\n{context}");
@@ -122,10 +128,18 @@ fn compare(ours: &Effective, theirs: &BTreeMap<String, Vec<String>>, host: &str,
     if let Some(user) = one("user") {
         assert_eq!(Some(user), said("user"), "user\n{context}");
     }
-    assert_eq!(one("hostkeyalias").map(|alias| alias.to_ascii_lowercase()), said("hostkeyalias"), "hostkeyalias\n{context}");
+    assert_eq!(
+        one("hostkeyalias").map(|alias| alias.to_ascii_lowercase()),
+        said("hostkeyalias"),
+        "hostkeyalias\n{context}"
+    );
     for name in ["userknownhostsfile", "globalknownhostsfile"] {
         if let Some(words) = words(name) {
-            assert_eq!(Some(words.join(" ").replace('~', "/root")), said(name).map(|text| text.replace('~', "/root")), "{name}\n{context}");
+            assert_eq!(
+                Some(words.join(" ").replace('~', "/root")),
+                said(name).map(|text| text.replace('~', "/root")),
+                "{name}\n{context}"
+            );
         }
     }
     let strict = one("stricthostkeychecking").unwrap_or_else(|| "ask".into());
@@ -202,13 +216,24 @@ fn the_keys_known_for_a_name_are_those_that_ssh_keygen_finds() {
     let directory = tempfile::tempdir().expect("a directory");
     let keys = [key(directory.path(), "ed25519", "one"), key(directory.path(), "ecdsa", "two")];
     let names = ["builder", "[builder]:2222", "b.example", "10.0.0.7", "[fd00::7]:22", "MAC"];
-    let hosts = ["builder", "[builder]:2222", "*.example", "!b.example,*.example", "10.0.0.?", "mac", "*", "b.example,x", "[*]:2222"];
+    let hosts = [
+        "builder",
+        "[builder]:2222",
+        "*.example",
+        "!b.example,*.example",
+        "10.0.0.?",
+        "mac",
+        "*",
+        "b.example,x",
+        "[*]:2222",
+    ];
     let mut compared = 0;
     for seed in 1..=120_u64 {
         let mut choices = Choices(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let mut text = String::new();
         for _ in 0..choices.below(6) + 1 {
-            let marker = if choices.chance(25) { choices.one(&["@revoked ", "@cert-authority\t", "@odd "]) } else { "" };
+            let marker =
+                if choices.chance(25) { choices.one(&["@revoked ", "@cert-authority\t", "@odd "]) } else { "" };
             let blank = choices.one(&[" ", "\t", "  "]);
             let key = &keys[choices.below(2)];
             let indent = choices.one(&["", " ", "# ", ""]);
@@ -218,7 +243,8 @@ fn the_keys_known_for_a_name_are_those_that_ssh_keygen_finds() {
         std::fs::write(&file, &text).expect("written");
         if choices.chance(30) {
             // Names with patterns are left as they are.
-            let hashed = Command::new("ssh-keygen").args(["-q", "-H", "-f"]).arg(&file).output().expect("ssh-keygen runs");
+            let hashed =
+                Command::new("ssh-keygen").args(["-q", "-H", "-f"]).arg(&file).output().expect("ssh-keygen runs");
             drop(hashed);
         }
         let bytes = std::fs::read(&file).expect("read");

@@ -96,7 +96,11 @@ fn said(part: &str) -> Option<Said> {
 /// A bare word is a host, unless it is one of Nix's own words for a store or a path.
 fn address(uri: &str) -> String {
     let word = uri.split('?').next().unwrap_or_default();
-    if uri.contains('/') || matches!(word, "auto" | "daemon" | "local") { uri.to_owned() } else { format!("ssh://{uri}") }
+    if uri.contains('/') || matches!(word, "auto" | "daemon" | "local") {
+        uri.to_owned()
+    } else {
+        format!("ssh://{uri}")
+    }
 }
 
 /// What `base64 -w0 /etc/ssh/ssh_host_ed25519_key.pub` holds.
@@ -155,7 +159,8 @@ mod tests {
 
     #[test]
     fn files_comments_and_lines_that_nix_refuses_are_told_apart() {
-        let (lines, more) = parse("# none\n@/etc/nix/machines # no comment is cut before the file is named\n\nb - - many\n");
+        let (lines, more) =
+            parse("# none\n@/etc/nix/machines # no comment is cut before the file is named\n\nb - - many\n");
         assert!(!more);
         assert_eq!(lines[0], Line { number: 2, said: Said::File("/etc/nix/machines".into()) });
         assert!(matches!(lines[1], Line { number: 4, said: Said::Refused(_) }));

@@ -67,7 +67,8 @@ mod tests {
     fn the_older_formats_say_whether_they_are_encrypted_and_nothing_else() {
         let plain = b"-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n";
         assert_eq!(public_half(plain), Some(PublicHalf { encrypted: false, key: None }));
-        let locked = b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIE\n-----END RSA PRIVATE KEY-----\n";
+        let locked =
+            b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIE\n-----END RSA PRIVATE KEY-----\n";
         assert_eq!(public_half(locked), Some(PublicHalf { encrypted: true, key: None }));
         assert_eq!(public_half(b"-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----\n"), None);
     }

@@ -134,3 +134,5 @@ fn asked(named: &Named, connection: &Connection) -> Option<NamedEndpoint> {
     Some(NamedEndpoint { url, named_by: named.named_by.to_owned(), origin: named.origin.clone() })
 }
 
+#[cfg(test)]
+mod tests;

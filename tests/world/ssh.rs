@@ -50,7 +50,8 @@ impl SshServer {
     fn start(directory: &Path, name: &str, authorized: &str) -> Self {
         let directory = directory.join(name);
         write(&directory.join("authorized"), &format!("{authorized}\n"), 0o600);
-        let text = "HostKey /server/host\nAuthorizedKeysFile /server/authorized\nPidFile none\nUsePAM no\nStrictModes no\n";
+        let text =
+            "HostKey /server/host\nAuthorizedKeysFile /server/authorized\nPidFile none\nUsePAM no\nStrictModes no\n";
         write(&directory.join("sshd_config"), text, 0o600);
         let public = key(&directory.join("host"), "ed25519");
         let mount = format!("{}:/server:ro", directory.display());
@@ -151,10 +152,8 @@ fn job(directory: &Path, name: &str, server: &SshServer, known: &str, parameters
     let (conf, hosts) = (directory.join(format!("{name}.conf")), directory.join(format!("{name}.known")));
     write(&conf, &format!("substituters = ssh://root@{BUILDER}{parameters}\n"), 0o644);
     write(&hosts, known, 0o644);
-    let mounts = [
-        format!("{}:/etc/nix/nix.conf:ro", conf.display()),
-        format!("{}:/root/.ssh/known_hosts:ro", hosts.display()),
-    ];
+    let mounts =
+        [format!("{}:/etc/nix/nix.conf:ro", conf.display()), format!("{}:/root/.ssh/known_hosts:ro", hosts.display())];
     let host = format!("{BUILDER}:{}", server.address);
     let mut all = JOB.to_vec();
     mounts.iter().for_each(|mount| all.extend(["-v", mount.as_str()]));
@@ -234,4 +233,28 @@ pub fn a_key_for_a_store_behind_ssh_that_the_job_cannot_use() {
     let closed = run(&powerless, false);
     let row = closed.row("ssh/identity", &["/keys/id"]);
     assert!(row["message"].as_str().expect("a message").contains("may not read it"), "{row:#}");
+}
+
+pub fn a_file_of_known_hosts_that_the_job_may_not_read() {
+    image::for_ssh().expect("the image");
+    let directory = shared();
+    let authorized = key(&directory.path().join("id"), "ed25519");
+    let server = SshServer::start(directory.path(), "builder", &authorized);
+    let known = server.line(BUILDER);
+    let run = |owner: u32| {
+        let powerless = ["--cap-drop", "DAC_OVERRIDE", "--cap-drop", "DAC_READ_SEARCH"];
+        let job = job(directory.path(), "job", &server, &known, "", &powerless);
+        let file = directory.path().join("job.known");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("chmod");
+        chown(&file, Some(owner), Some(owner)).expect("chown");
+        let said = ssh_in(&job, &[&format!("root@{BUILDER}"), "true"]).expect_err("it has no key");
+        assert_eq!(said.contains(REFUSED), owner != 0, "{said}");
+        doctor(&[], &[])
+    };
+    let (broken, repaired) = (run(1000), run(0));
+    assert_twins("known-hosts-unreadable", &broken, &repaired, "ssh/host-known", &[BUILDER]);
+    let row = broken.row("ssh/host-known", &[BUILDER]);
+    assert!(row["message"].as_str().expect("a message").contains("/root/.ssh/known_hosts (not readable)"), "{row:#}");
+    // For comparing and writing: no context can be looked from.
+    doctor(&["--deadline", "0.5"], &[]).keep("ssh-no-time");
 }

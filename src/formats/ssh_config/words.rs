@@ -51,7 +51,8 @@ fn one(line: &str, number: u32) -> Result<Option<Line>, &'static str> {
     let rest = rest.strip_prefix('=').unwrap_or(rest).trim_start_matches([' ', '\t', '\r']);
     let keyword = keyword.to_ascii_lowercase();
     // Commands are taken as they stand; their quotes are a shell's.
-    let is_command = matches!(keyword.as_str(), "proxycommand" | "localcommand" | "remotecommand" | "knownhostscommand");
+    let is_command =
+        matches!(keyword.as_str(), "proxycommand" | "localcommand" | "remotecommand" | "knownhostscommand");
     let words = if is_command { vec![rest.to_owned()] } else { split(rest)? };
     Ok(Some(Line { number, keyword, words, rest: rest.to_owned() }))
 }

@@ -27,6 +27,13 @@ struct Options {
     identities: Vec<String>,
 }
 
+/// A private key that ssh would offer.
+pub struct Offered {
+    pub path: Fact<String>,
+    pub named_by: &'static str,
+    pub origin: Option<String>,
+}
+
 /// One address, as ssh takes it.
 pub struct Connection {
     pub host_name: Fact<String>,
@@ -39,8 +46,8 @@ pub struct Connection {
     pub alias: Fact<String>,
     /// Files of known keys in order: level and path.
     pub known: Fact<Vec<(&'static str, String)>>,
-    /// Private keys in order: path, named by, origin.
-    pub identities: Vec<(Fact<String>, &'static str, Option<String>)>,
+    /// Private keys in order.
+    pub identities: Vec<Offered>,
     pub more_identities: Option<Reason>,
     /// Why a key that no file knows may be known all the same: a command or the DNS is asked.
     pub further: Option<Reason>,
@@ -215,19 +222,22 @@ fn proxy(effective: &Effective) -> Fact<String> {
 }
 
 fn strict(effective: &Effective) -> Fact<String> {
-    option(effective, "stricthostkeychecking").or_else_absent(|| Fact::Present("ask".to_owned())).map(|word| {
-        match word.to_ascii_lowercase().as_str() {
-            "yes" | "true" => "yes".to_owned(),
-            "no" | "false" | "off" => "no".to_owned(),
-            word => word.to_owned(),
-        }
+    option(effective, "stricthostkeychecking").or_else_absent(|| Fact::Present("ask".to_owned())).map(|word| match word
+        .to_ascii_lowercase()
+        .as_str()
+    {
+        "yes" | "true" => "yes".to_owned(),
+        "no" | "false" | "off" => "no".to_owned(),
+        word => word.to_owned(),
     })
 }
 
 fn further(effective: &Effective) -> Option<Reason> {
     for (name, what) in [("knownhostscommand", "KnownHostsCommand"), ("verifyhostkeydns", "VerifyHostKeyDNS")] {
         match option(effective, name) {
-            Fact::Present(word) if !matches!(word.as_str(), "none" | "no" | "false") => return Some(not_emulated(what)),
+            Fact::Present(word) if !matches!(word.as_str(), "none" | "no" | "false") => {
+                return Some(not_emulated(what));
+            }
             Fact::Unobserved(reason) => return Some(reason),
             Fact::Present(_) | Fact::Absent => {}
         }
@@ -306,21 +316,17 @@ impl Expansion<'_, '_> {
         Fact::Present(files)
     }
 
-    #[expect(clippy::type_complexity, reason = "the fields of a connection")]
-    fn identities(
-        &self,
-        effective: &Effective,
-        options: &Options,
-    ) -> (Vec<(Fact<String>, &'static str, Option<String>)>, Option<Reason>) {
+    fn identities(&self, effective: &Effective, options: &Options) -> (Vec<Offered>, Option<Reason>) {
+        let offered = |word: &str, named_by, origin| Offered { path: self.path(word), named_by, origin };
         let mut all = Vec::new();
-        all.extend(options.identities.iter().map(|path| (self.path(path), "nix", Some("NIX_SSHOPTS".to_owned()))));
-        all.extend(self.named.key.iter().map(|path| (self.path(path), "nix", Some(self.named.origin.clone()))));
+        all.extend(options.identities.iter().map(|word| offered(word, "nix", Some("NIX_SSHOPTS".to_owned()))));
+        all.extend(self.named.key.iter().map(|word| offered(word, "nix", Some(self.named.origin.clone()))));
         let configured = effective.identities.iter().filter(|(word, _)| word != "none");
-        all.extend(configured.map(|(word, place)| (self.path(word), "ssh_config", Some(place.clone()))));
+        all.extend(configured.map(|(word, place)| offered(word, "ssh_config", Some(place.clone()))));
         let doubt = effective.more_identities.clone().or_else(|| effective.broken.clone());
         if all.is_empty() && effective.identities.is_empty() && doubt.is_none() {
             let names = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_dsa"];
-            all.extend(names.map(|name| (self.path(&format!("~/.ssh/{name}")), "default", None)));
+            all.extend(names.map(|name| offered(&format!("~/.ssh/{name}"), "default", None)));
         }
         (all, doubt.map(not_emulated))
     }

@@ -16,8 +16,8 @@ const CAP: usize = 64 << 10;
 pub fn observe(target: &Target<'_>, named: &Named, connection: &Connection) -> (Vec<SshIdentity>, Option<Reason>) {
     let mut more = connection.more_identities.clone();
     let mut all = Vec::new();
-    for (path, named_by, origin) in &connection.identities {
-        let path = match path {
+    for offered in &connection.identities {
+        let path = match &offered.path {
             Fact::Present(path) => path,
             Fact::Absent => continue,
             Fact::Unobserved(reason) => {
@@ -26,14 +26,14 @@ pub fn observe(target: &Target<'_>, named: &Named, connection: &Connection) -> (
             }
         };
         // Of the defaults those that are there say something.
-        if *named_by == "default" && matches!(target.root.look(path), Err(LookError::NotFound { .. })) {
+        if offered.named_by == "default" && matches!(target.root.look(path), Err(LookError::NotFound { .. })) {
             continue;
         }
         let mut identity = one(target, path);
         identity.url = named.url.clone();
         identity.endpoint_named_by = named.named_by.to_owned();
-        identity.named_by = (*named_by).to_owned();
-        identity.origin = origin.clone().into();
+        identity.named_by = offered.named_by.to_owned();
+        identity.origin = offered.origin.clone().into();
         all.push(identity);
     }
     let usable: Vec<Fact<bool>> = all.iter().map(|identity| identity.usable.clone()).collect();
@@ -58,7 +58,8 @@ fn any<'a>(facts: impl Iterator<Item = &'a Fact<bool>>) -> Fact<bool> {
 }
 
 fn one(target: &Target<'_>, path: &str) -> SshIdentity {
-    let mut identity = SshIdentity { path: path.to_owned(), public_key: beside(target, path), ..SshIdentity::default() };
+    let mut identity =
+        SshIdentity { path: path.to_owned(), public_key: beside(target, path), ..SshIdentity::default() };
     let seen = match target.root.look(path) {
         Ok(seen) => seen,
         Err(LookError::NotFound { .. }) => {
@@ -73,7 +74,8 @@ fn one(target: &Target<'_>, path: &str) -> SshIdentity {
             let reason = reason(error);
             identity.exists = Fact::Unobserved(reason.clone());
             identity.readable = if closed { Fact::Present(false) } else { Fact::Unobserved(reason.clone()) };
-            (identity.too_open, identity.encrypted) = (Fact::Unobserved(reason.clone()), Fact::Unobserved(reason.clone()));
+            (identity.too_open, identity.encrypted) =
+                (Fact::Unobserved(reason.clone()), Fact::Unobserved(reason.clone()));
             identity.usable = identity.readable.clone();
             return identity;
         }

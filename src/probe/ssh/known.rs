@@ -117,7 +117,11 @@ impl Known {
 
     /// The types of the keys that are known, which ssh asks the server for first.
     pub fn types(&self) -> Vec<String> {
-        self.known_keys().iter().filter(|(key, _)| key.marker == Marker::None).map(|(key, _)| key.kind.clone()).collect()
+        self.known_keys()
+            .iter()
+            .filter(|(key, _)| key.marker == Marker::None)
+            .map(|(key, _)| key.kind.clone())
+            .collect()
     }
 
     fn known_keys(&self) -> &[(Key, String)] {

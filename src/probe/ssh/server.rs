@@ -26,17 +26,21 @@ use crate::snapshot::{Fact, Reason};
 
 /// The most time for all servers; below what a probe is given, so that what was seen by then is not lost.
 const LIMIT: Duration = Duration::from_millis(5000);
+/// The most time for one of them, so that what was seen of it is not lost either.
+const ONE_LIMIT: Duration = Duration::from_millis(4000);
 /// The most that a server may send: its greeting, the algorithms, its key and the proof.
 const MOST_BYTES: usize = 256 << 10;
 /// As much of the greeting is kept (RFC 4253, 4.2), after at most as many other lines.
 const GREETING: usize = 8 << 10;
 
+/// The type of a key and its bytes (RFC 4253, 6.6).
+type HostKey = (String, Vec<u8>);
+
 /// What one server came to.
 struct Shown {
     connected: Fact<bool>,
     program: Fact<String>,
-    /// Type and bytes.
-    key: Fact<(String, Vec<u8>)>,
+    key: Fact<HostKey>,
 }
 
 /// Asks all servers at once, and writes down what they show.
@@ -48,10 +52,11 @@ pub fn observe(
 ) {
     let of = |endpoint: &NamedEndpoint| questions.iter().find(|question| question.url == endpoint.url);
     let asked: Vec<Option<&Question>> = reachable.iter().map(|one| one.as_ref().and_then(of)).collect();
-    let after_ms = u64::try_from(LIMIT.as_millis()).unwrap_or(u64::MAX);
-    let work = asked.iter().zip(connections).enumerate().filter_map(|(index, (question, (_, known)))| {
-        Some((index, (*question)?.clone(), known.types()))
-    });
+    let work = asked
+        .iter()
+        .zip(connections)
+        .enumerate()
+        .filter_map(|(index, (question, (_, known)))| Some((index, (*question)?.clone(), known.types())));
     let mut shown = all(work.collect());
     for (index, server) in servers.iter_mut().enumerate() {
         let Some((connection, known)) = connections.get(index) else { continue };
@@ -60,13 +65,16 @@ pub fn observe(
         let position = shown.iter().position(|(at, _)| *at == index);
         let answer = match (question, position) {
             (Some(_), Some(position)) => shown.swap_remove(position).1,
-            (Some(question), None) => {
-                unseen(&Reason::TimedOut { after_ms, waiting_for: format!("the SSH server {}", question.origin()) })
-            }
+            (Some(question), None) => unseen(&late(LIMIT, question)),
             (None, _) => unseen(&why_unasked(connection)),
         };
         write_down(server, connection, known, answer);
     }
+}
+
+fn late(limit: Duration, question: &Question) -> Reason {
+    let after_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    Reason::TimedOut { after_ms, waiting_for: format!("the SSH server {}", question.origin()) }
 }
 
 fn unseen(reason: &Reason) -> Shown {
@@ -122,7 +130,8 @@ fn all(work: Vec<(usize, Question, Vec<String>)>) -> Vec<(usize, Shown)> {
         let deadline = Instant::now() + LIMIT;
         let mut running: JoinSet<(usize, Shown)> = JoinSet::new();
         for (index, question, types) in work {
-            running.spawn(async move { (index, ask(&question, &types, deadline).await) });
+            let limit = (Instant::now() + ONE_LIMIT).min(deadline);
+            running.spawn(async move { (index, ask(&question, &types, limit).await) });
         }
         while let Ok(Some(one)) = timeout_at(deadline, running.join_next()).await {
             done.extend(one);
@@ -150,10 +159,7 @@ async fn ask(question: &Question, types: &[String], deadline: Instant) -> Shown 
     let program = program(&heard.bytes());
     let key = match (key.take(), ended) {
         (Some(key), _) => Fact::Present(key),
-        (None, Err(_)) => Fact::Unobserved(Reason::TimedOut {
-            after_ms: u64::try_from(LIMIT.as_millis()).unwrap_or(u64::MAX),
-            waiting_for: format!("the SSH server {}", question.origin()),
-        }),
+        (None, Err(_)) => Fact::Unobserved(late(ONE_LIMIT, question)),
         (None, Ok(_)) if heard.is_full() => {
             Fact::Unobserved(Reason::Truncated { at: MOST_BYTES as u64, what: "what the SSH server says".into() })
         }
@@ -205,10 +211,10 @@ fn config(types: &[String]) -> client::Config {
 
 /// The key that the server has proven to hold.
 #[derive(Clone, Default)]
-struct Key(Arc<Mutex<Option<(String, Vec<u8>)>>>);
+struct Key(Arc<Mutex<Option<HostKey>>>);
 
 impl Key {
-    fn take(&self) -> Option<(String, Vec<u8>)> {
+    fn take(&self) -> Option<HostKey> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -260,7 +266,11 @@ struct Tap<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         if self.heard.is_full() {
             return Poll::Ready(Ok(()));
         }
