@@ -20,6 +20,8 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
     let attic = unmade(facts().map(|facts| &facts.caches.attic_caches));
     let trusted = unmade(facts().map(|facts| &facts.caches.keys));
     let servers = unmade(facts().map(|facts| &facts.caches.attic));
+    let ssh = unmade(facts().map(|facts| &facts.ssh.servers));
+    let identities = unmade(facts().map(|facts| &facts.ssh.identities));
     let asked = vec![("reach.endpoints", endpoints), ("reach.bundles", bundles), ("reach.linked", linked)];
     let rounds = [
         ("endpoint was asked", "what answers there", asked),
@@ -29,6 +31,7 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
             vec![("logins.s3", keys), ("logins.registries", registries)],
         ),
         ("binary cache was asked", "signatures", vec![("caches.served", served), ("caches.attic_caches", attic)]),
+        ("SSH server was spoken to", "SSH", vec![("ssh.servers", ssh), ("ssh.identities", identities)]),
         ("trusted key was read", "keys", vec![("caches.keys", trusted), ("caches.attic", servers)]),
     ];
     let (mut left_out, mut notes) = (BTreeSet::new(), Vec::new());

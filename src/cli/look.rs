@@ -48,6 +48,11 @@ const FAMILIES: &[Family] = &[
     }),
     ("store", |target, sight| sight.facts.store = probe::store::observe(target, &sight.facts.nix)),
     ("tools", |target, sight| sight.facts.tools = probe::tools::observe(target)),
+    ("ssh", |target, sight| {
+        let (ssh, named) = probe::ssh::observe(target, &sight.facts);
+        sight.facts.ssh = ssh;
+        sight.endpoints.extend(named.into_iter().filter(|one| !sight.endpoints.contains(one)).collect::<Vec<_>>());
+    }),
     ("network", |target, sight| {
         sight.endpoints.extend(probe::network::from_environment(target));
         sight.facts.network = probe::network::observe(target, &sight.endpoints);
@@ -64,7 +69,8 @@ fn open_ended(target: &Target, facts: &mut Facts) {
     let settings = left_open(&facts.nix.settings).or(facts.nix.substituters.reason());
     let is_runner = facts.runner.manager.present() == Some(&true);
     let runners = left_open(&facts.runner.entries).filter(|_| is_runner);
-    let reasons = [environment, settings, left_open(&facts.credentials.s3), runners];
+    let builders = left_open(&facts.ssh.endpoints);
+    let reasons = [environment, settings, left_open(&facts.credentials.s3), runners, builders];
     let first = reasons.into_iter().flatten().find(|reason| **reason != Reason::NoProcess).cloned();
     if let (Some(reason), Fact::Present(endpoints)) = (first, &mut facts.network.endpoints) {
         endpoints.more.get_or_insert(reason);

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::exit::Failure;
 use super::handshake;
 use crate::context::enter::{Looked, Resume};
-use crate::probe::{Wishes, caches, logins};
+use crate::probe::{Wishes, caches, logins, ssh};
 use crate::snapshot::facts::Facts;
 use crate::snapshot::{Fact, List, Reason};
 
@@ -26,9 +26,10 @@ pub(super) fn asking(looks: &[Looked], wishes: &Wishes) -> Vec<usize> {
     looks.iter().enumerate().filter(|(_, look)| asks(look)).map(|(index, _)| index).collect()
 }
 
-/// An endpoint, or a cache that is a directory.
+/// An endpoint, a cache that is a directory, or a host behind a proxy of ssh.
 fn names_something(look: &Looked) -> bool {
-    !look.endpoints.is_empty() || caches::names_any(&look.facts.nix)
+    let behind_ssh = look.facts.ssh.endpoints.present().is_some_and(|list| !list.items.is_empty());
+    !look.endpoints.is_empty() || behind_ssh || caches::names_any(&look.facts.nix)
 }
 
 /// What the second round is told beside what the first was: whose keys a signature may be of.
@@ -46,7 +47,7 @@ pub(super) fn keys<'a>(facts: impl Iterator<Item = &'a Facts>) -> BTreeSet<Strin
 
 /// What the child of the second round need not look at.
 pub(super) fn what_is_known(look: &Looked) -> Result<Resume, Failure> {
-    handshake::all_but(&["reach", "caches", "logins"], look)
+    handshake::all_but(&["reach", "caches", "logins", "ssh"], look)
 }
 
 /// Puts what was answered where it belongs. A context that names nothing has nothing to reach; where that is not certain, its list stays open.
@@ -55,6 +56,7 @@ pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks
         for look in looks.iter_mut().filter(|look| look.refused.is_none() && !names_something(look)) {
             look.facts.reach.endpoints = nothing_named(look);
             look.facts.reach.hosts = nothing_named(look);
+            look.facts.ssh.servers = ssh::nothing_named(&look.facts.ssh);
             look.facts.caches.served = caches::none_named(&look.facts.nix);
             look.facts.caches.attic_caches = caches::none_named(&look.facts.nix);
         }
@@ -67,6 +69,7 @@ pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks
     for (index, answer) in asking.iter().zip(answers) {
         if let Some(look) = looks.get_mut(*index) {
             look.facts.reach.endpoints = answer.facts.reach.endpoints;
+            look.facts.ssh = answer.facts.ssh;
             look.facts.caches.served = answer.facts.caches.served;
             look.facts.caches.attic_caches = answer.facts.caches.attic_caches;
             look.facts.logins = answer.facts.logins;

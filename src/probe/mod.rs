@@ -15,6 +15,7 @@ pub mod network;
 pub mod nix;
 pub mod reach;
 pub mod runner;
+pub mod ssh;
 pub mod store;
 pub mod tools;
 

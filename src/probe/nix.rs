@@ -58,6 +58,24 @@ pub fn substituters_as_written(target: &Target<'_>) -> Vec<Secret> {
     tokens.present().into_iter().flatten().map(|text| Secret::from(text.as_str())).collect()
 }
 
+/// The words of a setting as they are written, user parts of addresses included, each with where it stands; absent where nothing sets it. For what has
+/// to know the user of `ssh://user@host`.
+pub fn as_written(target: &Target<'_>, name: &str) -> Fact<Vec<(String, String)>> {
+    let settled = settle(&conf_files::gather(target), client::release(target));
+    settled.given(name).map(|value| {
+        let origin = |token: &effective::Token| token.origin.as_ref().map(|(origin, _)| origin.clone());
+        value.tokens.iter().map(|token| (token.text.clone(), origin(token).unwrap_or_default())).collect()
+    })
+}
+
+/// The file of remote builders where no setting names another: `machines` beside the system's `nix.conf`.
+pub fn machines_file(target: &Target<'_>) -> Fact<String> {
+    match conf_files::gather(target).system_directory {
+        Fact::Unobserved(Reason::NoProcess) => Fact::Present("/etc/nix/machines".to_owned()),
+        directory => directory.map(|directory| format!("{directory}/machines")),
+    }
+}
+
 /// The settings, and why they may be other ones.
 struct Settled {
     effective: Effective,

@@ -13,6 +13,8 @@ use crate::engine;
 pub const BUSYBOX: &str = "parallax-world-busybox";
 pub const NIX: &str = "parallax-world-nix";
 pub const CURL: &str = "parallax-world-curl";
+/// Nix, and this machine's OpenSSH: the client says what parallax has to say, the server is spoken to.
+pub const SSH: &str = "parallax-world-ssh";
 pub const SCRATCH: &str = "parallax-world-scratch";
 /// What a runner works in beside a job: the helper, and a shell for its scripts.
 pub const HELPER: &str = "parallax-world-helper";
@@ -34,6 +36,24 @@ pub fn build_all() -> Result<(), String> {
     std::fs::create_dir_all(&scratch).map_err(text)?;
     std::fs::copy("/bin/busybox", scratch.join("busybox")).map_err(text)?;
     engine::import(&scratch, SCRATCH)
+}
+
+/// Makes the image with OpenSSH, which only its worlds need.
+pub fn for_ssh() -> Result<(), String> {
+    let work = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let text = |e: std::io::Error| e.to_string();
+    let tree = work.path().join("ssh");
+    busybox_tree(&tree).map_err(text)?;
+    nix_on_top(&tree).map_err(text)?;
+    for program in ["/usr/bin/ssh", "/usr/sbin/sshd"] {
+        program_on_top(&tree, Path::new(program)).map_err(text)?;
+    }
+    // Where the server shuts itself in, and as whom (sshd(8)).
+    std::fs::create_dir_all(tree.join("run/sshd")).map_err(text)?;
+    let passwd = std::fs::read_to_string(tree.join("etc/passwd")).map_err(text)?;
+    let passwd = format!("{passwd}sshd:x:101:65534::/run/sshd:/bin/false\n");
+    std::fs::write(tree.join("etc/passwd"), passwd).map_err(text)?;
+    engine::import(&tree, SSH)
 }
 
 /// Makes the image that only a runner needs.

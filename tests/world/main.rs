@@ -40,6 +40,7 @@ mod server;
 mod serving;
 mod shown;
 mod signatures;
+mod ssh;
 mod throwaway;
 mod units;
 mod user;
@@ -159,6 +160,14 @@ const WORLDS: &[World] = &[
     ("a_path_that_nobody_signed", signatures::a_path_that_nobody_signed),
     ("a_login_that_the_user_has_and_the_daemon_has_not", signatures::a_login_that_the_user_has_and_the_daemon_has_not),
     ("an_attic_cache_that_only_the_user_was_set_up_for", signatures::an_attic_cache_that_only_the_user_was_set_up_for),
+    (
+        "a_builder_whose_host_key_the_user_knows_and_the_daemon_does_not",
+        ssh::a_builder_whose_host_key_the_user_knows_and_the_daemon_does_not,
+    ),
+    ("a_name_under_which_one_job_meets_another_ssh_server", ssh::a_name_under_which_one_job_meets_another_ssh_server),
+    ("a_server_that_was_given_a_new_host_key", ssh::a_server_that_was_given_a_new_host_key),
+    ("a_key_for_a_store_behind_ssh_that_the_job_cannot_use", ssh::a_key_for_a_store_behind_ssh_that_the_job_cannot_use),
+    ("a_file_of_known_hosts_that_the_job_may_not_read", ssh::a_file_of_known_hosts_that_the_job_may_not_read),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (
         "an_engine_that_accepts_and_never_answers_costs_seconds_and_a_note",

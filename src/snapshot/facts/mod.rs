@@ -13,6 +13,7 @@ mod network;
 mod nix;
 mod reach;
 mod runner;
+mod ssh;
 mod store;
 mod tools;
 
@@ -28,6 +29,7 @@ pub use runner::{
     Runner, RunnerBundle, RunnerEntry, RunnerFile, RunnerGiven, RunnerPlace, RunnerProblem, RunnerVariable,
     RunnerVolume,
 };
+pub use ssh::{KnownHostsFile, Ssh, SshEndpoint, SshIdentity, SshServer};
 pub use store::{Chosen, Client, Daemon, Database, LockHolder, Mount, Place, Store};
 pub use tools::{PathEntry, Tool, Tools};
 
@@ -56,6 +58,8 @@ pub struct Facts {
     pub engine: Engine,
     /// The binary caches that it names, and whose signatures it trusts.
     pub caches: Caches,
+    /// Its Nix's remote builders and stores behind SSH.
+    pub ssh: Ssh,
     /// What answers under the endpoints' names.
     pub reach: Reach,
     /// What the credentials' own endpoints say of them.

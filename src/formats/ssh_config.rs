@@ -1,0 +1,18 @@
+//! `ssh_config(5)`: its lines, and which of them decide for one host (`readconf.c`).
+//!
+//! The first value of an option counts; `Host` and `Match` say for whom what follows is. What a `Match` other than `all` decides is not known here, and
+//! an option that it may have set is doubtful, never guessed. Opens no file: what `Include` names is asked of the caller.
+
+mod effective;
+mod words;
+
+pub use effective::{Effective, Included, Sources, effective};
+pub use words::{Line, SyntaxError, lines};
+
+/// Whether a text matches a pattern with `*` and `?` (`match.c`).
+pub fn matches_pattern(pattern: &str, text: &str) -> bool {
+    super::known_hosts::matches_pattern(pattern.as_bytes(), text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests;
