@@ -12,7 +12,7 @@ pub struct Caches {
     /// The public keys by which Nix here judges signatures: those of `trusted-public-keys`, then the public halves of `secret-key-files`
     /// that can be read (`src/libstore/crypto.cc`, getDefaultPublicKeys).
     pub keys: Fact<List<TrustedKey>>,
-    /// One element per substituter (http, https, file) that a configuration here sets, asked from here; unobserved where the round of
+    /// One element per substituter (http, https, s3, file) that a configuration here sets, asked from here; unobserved where the round of
     /// questions was left out.
     pub served: Fact<List<ServedCache>>,
     /// The servers in the configuration of attic's client.
@@ -45,7 +45,7 @@ pub struct TrustedKey {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServedCache {
-    /// The URL, without userinfo, query and last slash.
+    /// The URL, without userinfo, query and last slash; of a bucket `s3://NAME?endpoint=SCHEME://HOST:PORT`.
     pub url: String,
     /// Under which names other findings know it: its host, its host and port, and the setting with its value.
     pub known_as: Vec<String>,
@@ -54,23 +54,24 @@ pub struct ServedCache {
     /// Whether its URL says `trusted=true`, with which Nix asks for no signature.
     #[schemars(extend("x-disclosure" = "public"))]
     pub exempt: bool,
-    /// Whether something answered at all: HTTP, or for `file://` a directory.
+    /// Whether something answered at all: HTTP, for `s3://` the endpoint, for `file://` a directory.
     #[schemars(extend("x-disclosure" = "public"))]
     pub answers: Fact<bool>,
-    /// `attic`, `cachix`, `harmonia` or `nix-cache`, by its own answer; `http` for what is no cache; absent without an answer.
+    /// `attic`, `cachix`, `harmonia` or `nix-cache`, by its own answer; `s3` for a cache in a bucket; `http` for what is no cache; absent without an answer.
     #[schemars(extend("x-disclosure" = "public"))]
     pub kind: Fact<String>,
-    /// The status of `nix-cache-info` asked without a login; absent for `file://` and without an answer.
+    /// The status of `nix-cache-info` asked without a login; absent for `file://`, for a bucket that is
+    /// asked with a key at once, and without an answer.
     #[schemars(extend("x-disclosure" = "public"))]
     pub status: Fact<u16>,
-    /// Where the login stands that Nix here would show this host: the netrc-file and line, or the setting whose URL holds it; absent
-    /// when there is none.
+    /// Where the login stands that Nix here would show this host: the netrc-file and line, the setting whose URL holds it, or
+    /// for a bucket the place of the access key; absent when there is none.
     pub login: Fact<String>,
     /// The status with that login; absent where none was needed or there is none.
     #[schemars(extend("x-disclosure" = "public"))]
     pub login_status: Fact<u16>,
-    /// Whether it lets this context read, with the login that it has: 401 and 403 are no, 200 is yes. Absent where nobody answers or
-    /// the status says something else.
+    /// Whether it lets this context read, with the login that it has: 401 and 403 are no, 200 is yes; of a bucket, what its store's
+    /// answer means (`logins.s3.outcome`). Absent where nobody answers or the status says something else.
     #[schemars(extend("x-disclosure" = "public"))]
     pub admitted: Fact<bool>,
     /// The store directory of its paths (`nix-cache-info`); Nix refuses a cache of another one. Absent where it says none.
