@@ -11,6 +11,7 @@
 mod asking;
 mod attic;
 mod beacons;
+mod buckets;
 mod cache;
 mod canaries;
 mod configurations;
@@ -152,6 +153,13 @@ const WORLDS: &[World] = &[
     ("a_path_that_nobody_signed", signatures::a_path_that_nobody_signed),
     ("a_login_that_the_user_has_and_the_daemon_has_not", signatures::a_login_that_the_user_has_and_the_daemon_has_not),
     ("an_attic_cache_that_only_the_user_was_set_up_for", signatures::an_attic_cache_that_only_the_user_was_set_up_for),
+    (
+        "a_cache_in_a_bucket_signed_by_a_key_that_the_daemon_lacks",
+        buckets::a_cache_in_a_bucket_signed_by_a_key_that_the_daemon_lacks,
+    ),
+    ("a_bucket_that_the_daemons_key_may_not_read", buckets::a_bucket_that_the_daemons_key_may_not_read),
+    ("a_bucket_that_is_not_there", buckets::a_bucket_that_is_not_there),
+    ("a_runners_cache_in_a_bucket_that_is_not_there", buckets::a_runners_cache_in_a_bucket_that_is_not_there),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (
         "an_engine_that_accepts_and_never_answers_costs_seconds_and_a_note",

@@ -18,6 +18,8 @@ pub fn available() -> Result<(), String> {
 /// A daemon and its directories.
 pub struct NixDaemon {
     pub directory: tempfile::TempDir,
+    /// What the daemon has in its environment beside its directories, from its next start on.
+    pub variables: Vec<(&'static str, String)>,
     process: Option<Background>,
 }
 
@@ -30,7 +32,7 @@ impl NixDaemon {
         for name in ["etc", "store", "var/daemon-socket", "log"] {
             std::fs::create_dir_all(directory.path().join(name)).expect("mkdir");
         }
-        let mut daemon = Self { directory, process: None };
+        let mut daemon = Self { directory, variables: Vec::new(), process: None };
         daemon.configure(configuration);
         daemon.restart();
         daemon
@@ -74,6 +76,7 @@ impl NixDaemon {
             .env("PATH", "/usr/bin:/bin")
             .env("HOME", "/root")
             .envs(self.environment())
+            .envs(self.variables.iter().map(|(name, value)| (*name, value.as_str())))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -25,17 +25,17 @@ const FORGETFUL: &str =
     "narinfo-cache-positive-ttl = 0\nnarinfo-cache-negative-ttl = 0\nsandbox = false\ntrusted-users = root\n";
 
 /// A daemon, a cache with one path, and a server before it.
-struct World {
-    nix: NixDaemon,
-    url: String,
+pub struct World {
+    pub nix: NixDaemon,
+    pub url: String,
     /// The path that the cache serves and the store has not.
-    path: String,
+    pub path: String,
     _server: Background,
 }
 
 impl World {
     /// Builds a path, copies it into a cache, signed by this key or by none, and takes it out of the store.
-    fn new(signed_by: Option<&str>, password: Option<&str>) -> Self {
+    pub fn new(signed_by: Option<&str>, password: Option<&str>) -> Self {
         let nix = NixDaemon::start(FORGETFUL);
         for (file, name) in [("present", "world-1"), ("former", "world-1")] {
             let (secret, public) = (nix.text(file), nix.text(&format!("{file}.pub")));
@@ -68,7 +68,7 @@ impl World {
         world
     }
 
-    fn key(&self, name: &str) -> String {
+    pub fn key(&self, name: &str) -> String {
         std::fs::read_to_string(self.nix.path(&format!("{name}.pub"))).expect("a key").trim().to_owned()
     }
 
@@ -83,15 +83,20 @@ impl World {
     }
 
     /// Gives the daemon a configuration, and looks.
-    fn run(&mut self, configuration: &str) -> Report {
+    pub fn run(&mut self, configuration: &str) -> Report {
         self.nix.configure(&format!("{FORGETFUL}substituters = {}\n{configuration}", self.url));
         self.nix.restart();
         let configuration = self.nix.text("parallax.toml");
-        doctor(&["--config", &configuration], &self.nix.environment())
+        doctor(&["--config", &configuration], &self.variables())
+    }
+
+    /// Root, who looks, has what the daemon has: he would read the caches by himself.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        [self.nix.environment(), self.nix.variables.clone()].concat()
     }
 
     /// Whether the daemon downloads the path, and what it said. The path is gone again afterwards.
-    fn daemon_takes_it(&self) -> (bool, String) {
+    pub fn daemon_takes_it(&self) -> (bool, String) {
         let output = through(&self.nix, "nix-store").args(["--realise", &self.path]).output().expect("nix-store runs");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.success() {

@@ -25,6 +25,9 @@ const DEFAULT_REGION: &str = "us-east-1";
 /// What a binary cache has at its root; what Nix asks for first.
 const CACHE_MARK: &str = "nix-cache-info";
 
+/// What lies in no bucket of a runner: its key may have the right to objects alone, and none to list them.
+const NO_OBJECT: &str = "parallax-asks-whether-the-bucket-is-there";
+
 /// A key, and the one endpoint that may see it.
 pub struct Binding {
     pub used_by: String,
@@ -114,8 +117,8 @@ fn of_key(ways: &mut Ways<'_>, key: Held<S3Key>, named: &[NamedEndpoint]) -> Opt
         unknown: entry.access_key_id.reason().or(bucket.reason()).cloned().or(half).or(odd),
         placeholder: entry.placeholder == Fact::Present(true),
         secret: secret.map(|secret| (secret, session)),
+        object: bucket.present().map(|_| NO_OBJECT),
         bucket: bucket.present().filter(|_| plain).cloned(),
-        object: None,
         region: entry.region.present().cloned().unwrap_or_else(|| DEFAULT_REGION.to_owned()),
         follows_region: is_mc,
         account: entry.account,

@@ -4,7 +4,8 @@
 //! | the configuration names | question |
 //! |---|---|
 //! | a binary cache of Nix | `GET /BUCKET/nix-cache-info` |
-//! | a bucket | `GET /BUCKET?list-type=2&max-keys=1` |
+//! | the bucket of a runner's cache | `GET` of an object that is not there |
+//! | another bucket | `GET /BUCKET?list-type=2&max-keys=1` |
 //! | an endpoint | `GET /` (ListBuckets) |
 
 use http_body_util::Empty;
