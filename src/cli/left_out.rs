@@ -19,16 +19,30 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
     let attic = unmade(facts().map(|facts| &facts.caches.attic_caches));
     let trusted = unmade(facts().map(|facts| &facts.caches.keys));
     let servers = unmade(facts().map(|facts| &facts.caches.attic));
+    let cachix = unmade(facts().map(|facts| &facts.caches.cachix_caches));
+    let clients = unmade(facts().map(|facts| &facts.caches.cachix));
+    let signers = unmade(facts().map(|facts| &facts.caches.cachix_signers));
+    let signatures = vec![("caches.served", served), ("caches.attic_caches", attic), ("caches.cachix_caches", cachix)];
+    let trust = vec![
+        ("caches.keys", trusted),
+        ("caches.attic", servers),
+        ("caches.cachix", clients),
+        ("caches.cachix_signers", signers),
+    ];
     let rounds = [
-        ("endpoint was asked", "what answers there", [("reach.endpoints", endpoints), ("reach.bundles", bundles)]),
-        ("credential was shown to its endpoint", "logins", [("logins.s3", keys), ("logins.registries", registries)]),
-        ("binary cache was asked", "signatures", [("caches.served", served), ("caches.attic_caches", attic)]),
-        ("trusted key was read", "keys", [("caches.keys", trusted), ("caches.attic", servers)]),
+        ("endpoint was asked", "what answers there", vec![("reach.endpoints", endpoints), ("reach.bundles", bundles)]),
+        (
+            "credential was shown to its endpoint",
+            "logins",
+            vec![("logins.s3", keys), ("logins.registries", registries)],
+        ),
+        ("binary cache was asked", "signatures", signatures),
+        ("trusted key was read", "keys", trust),
     ];
     let (mut left_out, mut notes) = (BTreeSet::new(), Vec::new());
     for (what, about, lists) in rounds {
         let ids = reading(catalogue, &lists);
-        let [(_, first), _] = lists;
+        let first = lists.into_iter().next().and_then(|(_, why)| why);
         if let Some(why) = first.filter(|_| !ids.is_empty()) {
             let why = match why {
                 Reason::Disabled { by } => format!("left out by {by}"),

@@ -48,6 +48,7 @@ pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks
             look.facts.reach.hosts = nothing_named(look);
             look.facts.caches.served = caches::none_named(&look.facts.nix);
             look.facts.caches.attic_caches = caches::none_named(&look.facts.nix);
+            look.facts.caches.cachix_caches = caches::none_named(&look.facts.nix);
         }
     }
     if wishes.reach.is_none() && wishes.no_credentials.is_none() {
@@ -60,6 +61,7 @@ pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks
             look.facts.reach.endpoints = answer.facts.reach.endpoints;
             look.facts.caches.served = answer.facts.caches.served;
             look.facts.caches.attic_caches = answer.facts.caches.attic_caches;
+            look.facts.caches.cachix_caches = answer.facts.caches.cachix_caches;
             look.facts.logins = answer.facts.logins;
             look.facts.reach.hosts = answer.facts.reach.hosts;
             look.unfinished.extend(answer.unfinished);

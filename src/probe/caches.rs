@@ -7,6 +7,7 @@
 
 mod attic;
 mod bucket;
+mod cachix;
 mod directory;
 mod fetch;
 mod keys;
@@ -39,12 +40,19 @@ const MAX_CACHES: usize = 32;
 pub fn observe(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) -> (Caches, Vec<NamedEndpoint>) {
     let keys = keys::observe(target, &facts.nix);
     let attic = attic::observe(target);
-    let endpoints = attic.endpoints();
-    let (served, attic_caches) = match why_not(target) {
-        Some(reason) => (Fact::Unobserved(reason.clone()), Fact::Unobserved(reason)),
-        None => (served(target, named, facts, &keys), attic.ask(target, named, facts, &keys)),
+    let cachix = cachix::observe(target);
+    let endpoints = attic.endpoints().into_iter().chain(cachix.endpoint()).collect();
+    let (served, attic_caches, cachix_caches) = match why_not(target) {
+        Some(reason) => {
+            (Fact::Unobserved(reason.clone()), Fact::Unobserved(reason.clone()), Fact::Unobserved(reason))
+        }
+        None => {
+            let cachix = cachix.ask(target, named, facts);
+            (served(target, named, facts, &keys), attic.ask(target, named, facts, &keys), cachix)
+        }
     };
-    (Caches { keys, served, attic: attic.seen, attic_caches }, endpoints)
+    let seen = Caches { keys, served, attic: attic.seen, attic_caches, cachix_caches, ..cachix.seen() };
+    (seen, endpoints)
 }
 
 fn why_not(target: &Target<'_>) -> Option<Reason> {
