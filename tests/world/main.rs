@@ -13,6 +13,7 @@ mod attic;
 mod beacons;
 mod buckets;
 mod cache;
+mod cachix;
 mod canaries;
 mod configurations;
 mod doctor;
@@ -151,6 +152,8 @@ const WORLDS: &[World] = &[
     ("a_cache_signed_by_a_key_that_the_daemon_lacks", signatures::a_cache_signed_by_a_key_that_the_daemon_lacks),
     ("a_key_that_was_changed_under_its_old_name", signatures::a_key_that_was_changed_under_its_old_name),
     ("a_path_that_nobody_signed", signatures::a_path_that_nobody_signed),
+    ("a_text_among_the_keys_that_is_no_key", signatures::a_text_among_the_keys_that_is_no_key),
+    ("a_cache_of_another_store_directory", signatures::a_cache_of_another_store_directory),
     ("a_login_that_the_user_has_and_the_daemon_has_not", signatures::a_login_that_the_user_has_and_the_daemon_has_not),
     ("an_attic_cache_that_only_the_user_was_set_up_for", signatures::an_attic_cache_that_only_the_user_was_set_up_for),
     (
@@ -260,6 +263,15 @@ const WORLDS: &[World] = &[
         "a_credential_is_shown_to_its_own_endpoint_and_to_nobody_else",
         shown::a_credential_is_shown_to_its_own_endpoint_and_to_nobody_else,
     ),
+    (
+        "a_login_for_a_cache_is_said_over_tls_only_where_the_clients_bundle_trusts_the_chain",
+        shown::a_login_for_a_cache_is_said_over_tls_only_where_the_clients_bundle_trusts_the_chain,
+    ),
+    (
+        "a_signing_key_that_was_made_anew_for_a_cachix_cache",
+        cachix::a_signing_key_that_was_made_anew_for_a_cachix_cache,
+    ),
+    ("a_token_for_cachix_that_has_ended", cachix::a_token_for_cachix_that_has_ended),
     ("what_is_recorded_shows_every_fact_seen_and_unseen", fixtures::what_is_recorded_shows_every_fact_seen_and_unseen),
 ];
 

@@ -45,12 +45,16 @@ impl Server {
 
     /// A binary cache over TLS, which shows this certificate until it ends.
     pub fn tls(at: At, certificate: &Issued) -> Self {
+        Self::https(at, certificate, |path| page(path.ends_with("/nix-cache-info"), "parallax-cache"))
+    }
+
+    /// A page under every path, over TLS.
+    pub fn https(at: At, certificate: &Issued, answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let config = certificate.config();
         Self::listen(
             at,
             Arc::new(move |stream, asked| {
                 let connection = ServerConnection::new(Arc::clone(&config)).expect("a connection");
-                let answer = |path: &str| page(path.ends_with("/nix-cache-info"), "parallax-cache");
                 talk(Over(StreamOwned::new(connection, stream)), asked, &answer);
             }),
         )
@@ -195,7 +199,12 @@ impl Authority {
 
     /// A certificate for this name or address, valid up to the end of this year.
     pub fn issue(&self, name: &str, last_year: i32) -> Issued {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        self.issue_for(&[name], last_year)
+    }
+
+    /// The same, for several names.
+    pub fn issue_for(&self, names: &[&str], last_year: i32) -> Issued {
+        let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("parameters");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(last_year, 12, 31);

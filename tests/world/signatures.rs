@@ -269,3 +269,51 @@ pub fn an_attic_cache_that_only_the_user_was_set_up_for() {
         assert!(!report.json.to_string().contains(&token) && !report.errors.contains(&token), "no token is printed");
     }
 }
+
+pub fn a_text_among_the_keys_that_is_no_key() {
+    let mut world = World::new(Some("present"), None);
+    let key = world.key("present");
+    let first = world.run(&format!("trusted-public-keys = {key} other-1:c2hvcnQ=\n"));
+    let (takes, text) = world.daemon_takes_it();
+    assert!(!takes && text.contains("public key is not valid"), "Nix stops at it: {text}");
+    let second = world.run(&format!("trusted-public-keys = {key}\n"));
+    let (takes, text) = world.daemon_takes_it();
+    assert!(takes, "the daemon takes it: {text}");
+    first.keep("no-key-broken");
+    second.keep("no-key-repaired");
+    assert_eq!(first.row("caches/valid-keys", &["key other-1"])["outcome"], "incoherent");
+    assert_eq!(first.row("caches/valid-keys", &[&key])["outcome"], "coherent");
+    assert!(second.rows("caches/valid-keys", &[]).iter().all(|row| row["outcome"] == "coherent"));
+    assert_eq!((first.code, second.code), (1, 0), "{:#?}", second.with_outcome("unknown"));
+}
+
+/// Whether Nix with the daemon's store directory opens a cache, and what it said. It remembers nothing of it.
+fn nix_opens(world: &World, url: &str) -> (bool, String) {
+    let memory = tempfile::tempdir().expect("a directory");
+    let mut ping = Command::new("nix");
+    ping.envs(world.nix.environment()).env("HOME", memory.path()).env("XDG_CACHE_HOME", memory.path());
+    let output = ping.args(["store", "ping", "--store", url]).output().expect("nix runs");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+pub fn a_cache_of_another_store_directory() {
+    let mut world = World::new(Some("present"), None);
+    let key = format!("trusted-public-keys = {}\n", world.key("present"));
+    let (http, directory) = (world.url.clone(), format!("file://{}", world.nix.text("cache")));
+    let info = world.nix.path("cache/nix-cache-info");
+    let own = std::fs::read_to_string(&info).expect("nix-cache-info");
+    for (url, check, name) in
+        [(http, "reach/cache-store", "other-store-http"), (directory, "caches/store-dir", "other-store-directory")]
+    {
+        world.url = url;
+        let mut run = |text: &str, opens: bool| {
+            std::fs::write(&info, text).expect("nix-cache-info");
+            let (opened, said) = nix_opens(&world, &world.url);
+            assert_eq!(opened, opens, "{said}");
+            assert!(opens || said.contains("is for Nix stores with prefix '/other/store'"), "{said}");
+            world.run(&key)
+        };
+        let (broken, repaired) = (run("StoreDir: /other/store\n", false), run(&own, true));
+        assert_twins(name, &broken, &repaired, check, &[&world.url, "(service:nix-daemon)"]);
+    }
+}
