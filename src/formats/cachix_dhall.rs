@@ -141,7 +141,11 @@ impl Reader<'_> {
         self.takes(',')?;
         while !self.takes(']')? {
             let cache = self.cache()?;
-            if caches.len() < MAX_CACHES { caches.push(cache) } else { more = true }
+            if caches.len() < MAX_CACHES {
+                caches.push(cache)
+            } else {
+                more = true
+            }
             if !self.takes(',')? {
                 self.sign(']')?;
                 break;

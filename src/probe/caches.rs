@@ -43,9 +43,7 @@ pub fn observe(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) -> (
     let cachix = cachix::observe(target);
     let endpoints = attic.endpoints().into_iter().chain(cachix.endpoint()).collect();
     let (served, attic_caches, cachix_caches) = match why_not(target) {
-        Some(reason) => {
-            (Fact::Unobserved(reason.clone()), Fact::Unobserved(reason.clone()), Fact::Unobserved(reason))
-        }
+        Some(reason) => (Fact::Unobserved(reason.clone()), Fact::Unobserved(reason.clone()), Fact::Unobserved(reason)),
         None => {
             let cachix = cachix.ask(target, named, facts);
             (served(target, named, facts, &keys), attic.ask(target, named, facts, &keys), cachix)

@@ -119,7 +119,10 @@ pub fn a_runners_cache_in_a_bucket_that_is_not_there() {
     let run = |bucket: &str| {
         let section = format!(
             "[runners.cache]\nType = \"s3\"\n[runners.cache.s3]\nServerAddress = \"{}:{}\"\nAccessKey = \"{}\"\nSecretKey = \"{}\"\nBucketName = \"{bucket}\"\nInsecure = true\n",
-            gateway(), store.port, KEY.0, KEY.1
+            gateway(),
+            store.port,
+            KEY.0,
+            KEY.1
         );
         let _runner = Runner::start("", &section);
         let report = doctor(&[], &[]);

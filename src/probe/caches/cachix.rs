@@ -20,7 +20,7 @@ use crate::probe::credentials::home;
 use crate::probe::reach::plan::{self, Question};
 use crate::probe::{Target, fact};
 use crate::snapshot::endpoint::NamedEndpoint;
-use crate::snapshot::facts::{CachixCache, CachixClient, CachixSigner, Caches, Facts};
+use crate::snapshot::facts::{Caches, CachixCache, CachixClient, CachixSigner, Facts};
 use crate::snapshot::secret::Secret;
 use crate::snapshot::{Fact, List, Reason};
 
@@ -82,12 +82,7 @@ pub fn observe(target: &Target<'_>) -> Cachix {
 
 fn unseen(reason: &Reason) -> Cachix {
     let token = Fact::Unobserved(reason.clone());
-    Cachix {
-        client: Fact::Unobserved(reason.clone()),
-        signers: Fact::Unobserved(reason.clone()),
-        token,
-        named: false,
-    }
+    Cachix { client: Fact::Unobserved(reason.clone()), signers: Fact::Unobserved(reason.clone()), token, named: false }
 }
 
 /// The file's path, and what it says.
@@ -102,10 +97,8 @@ fn config(target: &Target<'_>) -> (String, Fact<CachixConfig>) {
         Fact::Unobserved(reason) => return (String::new(), Fact::Unobserved(reason)),
     };
     let config = fact(target.root.read(&path, CAP)).map(Secret::new).and_then(|text| {
-        cachix_dhall::parse(text.expose()).map_or_else(
-            |error| Fact::Unobserved(malformed(&path, Some(error.line), error.to_string())),
-            Fact::Present,
-        )
+        cachix_dhall::parse(text.expose())
+            .map_or_else(|error| Fact::Unobserved(malformed(&path, Some(error.line), error.to_string())), Fact::Present)
     });
     (path, config)
 }
@@ -114,12 +107,7 @@ fn malformed(path: &str, line: Option<u32>, detail: String) -> Reason {
     Reason::Malformed { path: path.to_owned(), line, detail }
 }
 
-fn client(
-    endpoint: &EndpointUrl,
-    origin: String,
-    token_origin: &str,
-    token: &Fact<Zeroizing<String>>,
-) -> CachixClient {
+fn client(endpoint: &EndpointUrl, origin: String, token_origin: &str, token: &Fact<Zeroizing<String>>) -> CachixClient {
     // A token that is no JWT says nothing of time, as one without these claims.
     let claims = token.as_ref().and_then(|token| attic_config::claims(token).into());
     CachixClient {
@@ -147,10 +135,9 @@ fn signers(
             Err(_) => Fact::Unobserved(malformed(origin, None, "no base64 of a signing key".to_owned())),
         }
     };
-    let more = config.filter(|config| config.more).map(|config| Reason::Truncated {
-        at: config.caches.len() as u64,
-        what: path.to_owned(),
-    });
+    let more = config
+        .filter(|config| config.more)
+        .map(|config| Reason::Truncated { at: config.caches.len() as u64, what: path.to_owned() });
     let mut list = List { items: Vec::new(), more };
     if let Some(secret) = own {
         let origin = "CACHIX_SIGNING_KEY".to_owned();
@@ -225,9 +212,8 @@ impl Cachix {
                 list.more = Some(Reason::Truncated { at: MAX_ASKED as u64, what: "the caches of cachix".to_owned() });
                 break;
             }
-            let signer = signers.iter().find(|one| {
-                one.cache.present() == Some(&cache) && one.in_use == Fact::Present(true)
-            });
+            let signer =
+                signers.iter().find(|one| one.cache.present() == Some(&cache) && one.in_use == Fact::Present(true));
             let signer = signer.map_or(Fact::Absent, |one| one.public_key.clone());
             let url = url_of(&endpoint, &cache).unwrap_or_default();
             list.items.push(CachixCache { cache, url, signer, ..CachixCache::default() });

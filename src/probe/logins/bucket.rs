@@ -50,7 +50,11 @@ pub enum Object {
 #[derive(Debug)]
 pub enum Entry {
     /// The outcome in the words of `logins.s3`, the status, and the description where it is let in and there is one.
-    Answered { outcome: String, status: u16, info: Object },
+    Answered {
+        outcome: String,
+        status: u16,
+        info: Object,
+    },
     /// Nobody takes the connection.
     Nobody,
     Unclear(Reason),

@@ -15,7 +15,10 @@ mod runner;
 mod store;
 mod tools;
 
-pub use caches::{AtticCache, AtticServer, CachixCache, CachixClient, CachixSigner, Caches, PathSignature, ServedCache, ServedPath, TrustedKey};
+pub use caches::{
+    AtticCache, AtticServer, Caches, CachixCache, CachixClient, CachixSigner, PathSignature, ServedCache, ServedPath,
+    TrustedKey,
+};
 pub use credentials::{AwsChain, CredentialFile, Credentials, NetrcEntry, RegistryLogin, S3Key};
 pub use identity::{Capabilities, Home, HostIdentity, IdRange, Identity, Namespaces, Passwd, Process};
 pub use logins::{Logins, RegistryAnswer, S3Answer};
