@@ -11,6 +11,7 @@ use crate::attic::{Served, StandIn};
 use crate::doctor::{Report, assert_twins, doctor};
 use crate::engine::{Background, Container, gateway};
 use crate::image::NIX;
+use crate::minio::free_port;
 use crate::nix::NixDaemon;
 
 const JOB: &str = "parallax-world-job";
@@ -47,20 +48,10 @@ impl World {
         let key = signed_by.map(|key| format!("?secret-key={}", nix.text(key))).unwrap_or_default();
         let to = format!("file://{}{key}", nix.text("cache"));
         said(through(&nix, "nix").args(["--extra-experimental-features", "nix-command", "copy", "--to", &to, &path]));
-        said(through(&nix, "nix-store").args(["--delete", &path]));
-        let port =
-            std::net::TcpListener::bind("0.0.0.0:0").and_then(|socket| socket.local_addr()).expect("a port").port();
-        let (address, rules) = (format!("{}:{port}", gateway()), nix.text("httpd.conf"));
+        delete(&nix, &path);
         let rule = password.map(|password| format!("/:user:{password}\n")).unwrap_or_default();
-        std::fs::write(&rules, rule).expect("httpd.conf");
-        let mut server = Command::new("busybox");
-        server.args(["httpd", "-f", "-p", &address, "-h", &nix.text("cache"), "-c", &rules]);
-        let server = Background(server.spawn().expect("httpd starts"));
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(&address).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "httpd listens");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        std::fs::write(nix.path("httpd.conf"), rule).expect("httpd.conf");
+        let (server, address) = (0..5).find_map(|_| httpd(&nix)).expect("httpd listens");
         let world = Self { nix, url: format!("http://{address}"), path, _server: server };
         world.write("home/netrc", &format!("machine {} login user password {PASSWORD}\n", gateway()), 1000);
         world.write("home/attic.toml", "", 1000);
@@ -100,7 +91,7 @@ impl World {
         let output = through(&self.nix, "nix-store").args(["--realise", &self.path]).output().expect("nix-store runs");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.success() {
-            said(through(&self.nix, "nix-store").args(["--delete", &self.path]));
+            delete(&self.nix, &self.path);
         }
         (output.status.success(), text)
     }
@@ -123,6 +114,39 @@ impl World {
         options.extend(["-u", "1000:1000", "-e", "HOME=/home/job", "-e", "NIX_REMOTE=daemon", "-e", variable.as_str()]);
         Container::run(JOB, &options, NIX, &["sleep", "900"])
     }
+}
+
+/// Takes a path out of the store. Whoever made it there keeps it alive until the daemon's own child for him has ended, which is after he has.
+fn delete(nix: &NixDaemon, path: &str) {
+    let begun = Instant::now();
+    loop {
+        let output = through(nix, "nix-store").args(["--delete", path]).output().expect("nix-store runs");
+        if output.status.success() {
+            return;
+        }
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains("still alive") && begun.elapsed() < Duration::from_secs(30), "{path} is deleted: {text}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A server before the cache, and its address; none where somebody else was given the port in the meantime.
+fn httpd(nix: &NixDaemon) -> Option<(Background, String)> {
+    let address = format!("{}:{}", gateway(), free_port());
+    let mut server = Command::new("busybox");
+    server.args(["httpd", "-f", "-p", &address, "-h", &nix.text("cache"), "-c", &nix.text("httpd.conf")]);
+    let mut server = Background(server.spawn().expect("httpd starts"));
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(30) {
+        if server.0.try_wait().expect("httpd is ours").is_some() {
+            return None;
+        }
+        if std::net::TcpStream::connect(&address).is_ok() {
+            return Some((server, address));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    None
 }
 
 /// A Nix program that asks the daemon.
