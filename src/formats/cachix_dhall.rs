@@ -124,9 +124,9 @@ impl Reader<'_> {
     fn config(&mut self) -> Option<CachixConfig> {
         let (mut token, mut hostname, mut caches) = (None, None, None);
         self.record(|reader, label| match label {
-            "authToken" if token.is_none() => Some(token = Some(reader.string()?)),
-            "hostname" if hostname.is_none() => Some(hostname = Some(reader.string()?)),
-            "binaryCaches" if caches.is_none() => Some(caches = Some(reader.caches()?)),
+            "authToken" => once(&mut token, || reader.string()),
+            "hostname" => once(&mut hostname, || reader.string()),
+            "binaryCaches" => once(&mut caches, || reader.caches()),
             _ => None,
         })?;
         let (caches, more) = caches.unwrap_or_default();
@@ -161,8 +161,8 @@ impl Reader<'_> {
     fn cache(&mut self) -> Option<CachixSecret> {
         let (mut name, mut secret) = (None, None);
         self.record(|reader, label| match label {
-            "name" if name.is_none() => Some(name = Some(reader.string()?)),
-            "secretKey" if secret.is_none() => Some(secret = Some(reader.string()?)),
+            "name" => once(&mut name, || reader.string()),
+            "secretKey" => once(&mut secret, || reader.string()),
             _ => None,
         })?;
         Some(CachixSecret { name: name?.as_str().to_owned(), secret_key: secret? })
@@ -224,6 +224,15 @@ impl Reader<'_> {
             _ => None,
         }
     }
+}
+
+/// Fills what is empty as yet; a field may stand there once.
+fn once<T>(place: &mut Option<T>, read: impl FnOnce() -> Option<T>) -> Option<()> {
+    if place.is_some() {
+        return None;
+    }
+    *place = Some(read()?);
+    Some(())
 }
 
 /// How long the comment is with which the text begins; comments nest.
