@@ -151,6 +151,7 @@ pub fn a_token_for_cachix_that_has_ended() {
         report
     };
     let (broken, repaired) = (run(r#"{"exp":1700000000}"#), run(r#"{"exp":4102444800}"#));
+    repaired.keep("cachix-token-repaired");
     // A warning; recorded, it would stand below what only a run over all contexts sees.
     assert_eq!(broken.row("caches/cachix-token", &[HOST])["outcome"], "incoherent");
     assert_eq!(broken.code, 4, "{:#?}", broken.with_outcome("unknown"));
