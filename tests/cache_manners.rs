@@ -225,3 +225,57 @@ fn a_store_that_is_in_no_state_to_answer_leaves_the_bucket_unclear() {
     assert!(caches[0].get("paths").is_none() && caches[1].get("paths").is_none(), "unobserved: {caches:#?}");
     assert_eq!((caches[2].get("admitted"), &caches[2]["kind"]), (Some(&Value::Null), &Value::from("http")));
 }
+
+/// What `parallax probe` says of caches for a home with this `cachix.dhall`, in an environment with these variables.
+fn cachix(file: Option<&str>, variables: &[(&str, &str)]) -> Value {
+    let home = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir_all(home.path().join(".config/cachix")).expect("mkdir");
+    if let Some(file) = file {
+        std::fs::write(home.path().join(".config/cachix/cachix.dhall"), file).expect("cachix.dhall");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_parallax"));
+    command.arg("probe").env_clear().current_dir("/").env("HOME", home.path()).env("NIX_CONF_DIR", home.path());
+    let output = command.envs(variables.iter().copied()).output().expect("parallax runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!text.contains("cAnArY"), "no token is in a snapshot");
+    serde_json::from_str(&text).expect("a snapshot")
+}
+
+/// base64 of 64 bytes, of which the last 32 are this one.
+fn signing_key(byte: u8) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode([[1; 32], [byte; 32]].concat())
+}
+
+#[test]
+fn a_signing_key_of_the_environment_goes_before_those_of_cachix_own_file() {
+    let (own, other) = (signing_key(2), signing_key(3));
+    let file = format!(
+        "{{ authToken = \"cAnArY\", hostname = \"http://127.0.0.1:9\", binaryCaches = [ {{ name = \"team\", secretKey = \"{own}\" }} ] }}"
+    );
+    let of = |variables: &[(&str, &str)]| cachix(Some(&file), variables)["facts"]["caches"].clone();
+    let alone = of(&[]);
+    let signer = &alone["cachix_signers"][0];
+    assert_eq!((&signer["cache"], &signer["in_use"]), (&Value::from("team"), &Value::from(true)));
+    assert!(signer["public_key"].as_str().expect("a key").starts_with("team.127.0.0.1-1:AgIC"), "{signer:#}");
+    assert_eq!(alone["cachix_caches"][0]["signer"], signer["public_key"]);
+    let with = of(&[("CACHIX_SIGNING_KEY", &other), ("CACHIX_AUTH_TOKEN", "cAnArY")]);
+    let in_use: Vec<_> = with["cachix_signers"].as_array().expect("keys").iter().map(|key| &key["in_use"]).collect();
+    assert_eq!(in_use, [true, false], "the one of the environment signs, whatever the cache: {with:#}");
+    assert!(with["cachix_signers"][0]["public_key"].as_str().expect("a key").starts_with("AwMD"));
+    assert_eq!(with["cachix"][0]["token"], "CACHIX_AUTH_TOKEN");
+    assert_eq!(with["cachix_caches"][0]["signer"], Value::Null, "which key signs for it is not written anywhere");
+}
+
+#[test]
+fn a_token_without_a_server_beside_it_is_shown_to_nobody_and_a_file_that_is_no_literal_is_unclear() {
+    let snapshot = cachix(None, &[("CACHIX_AUTH_TOKEN", "cAnArY")]);
+    let caches = &snapshot["facts"]["caches"];
+    assert_eq!(caches["cachix"][0]["origin"], "CACHIX_AUTH_TOKEN");
+    assert_eq!(caches["cachix_caches"], Value::Array(Vec::new()));
+    assert_eq!(snapshot["facts"]["network"]["endpoints"], Value::Array(Vec::new()), "nobody named cachix.org");
+    let snapshot = cachix(Some("{ authToken = \"a\"\n, hostname = env:CACHIX_HOST }"), &[]);
+    assert!(snapshot["facts"]["caches"].get("cachix").is_none(), "unobserved");
+    let reason = &snapshot["unobserved"]["caches.cachix"];
+    assert_eq!((&reason["reason"], &reason["line"]), (&Value::from("malformed"), &Value::from(2)), "{reason:#}");
+}
