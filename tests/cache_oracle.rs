@@ -203,6 +203,59 @@ fn nix_and_parallax_take_the_same_paths_by_their_signatures() {
 }
 
 #[test]
+fn nix_and_parallax_take_the_same_texts_for_keys() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new();
+    let path = generate(&mut Choices(0xCAFE), &world.path("cache"));
+    let key = world.public("first");
+    let (_, encoded) = key.split_once(':').expect("a name");
+    let bare = encoded.trim_end_matches('=');
+    let texts = [
+        key.clone(),
+        "demo-1".to_owned(),
+        "demo-1:".to_owned(),
+        format!(":{encoded}"),
+        format!("a:b:{encoded}"),
+        "demo-1:!!!!".to_owned(),
+        "demo-1:c2hvcnQ=".to_owned(),
+        // Nix reads up to the first `=`, and needs none.
+        format!("demo-1:{bare}"),
+        format!("demo-1:{bare}=="),
+        format!("demo-1:{encoded}{encoded}"),
+        format!("demo-1:{encoded}!"),
+        format!("demo-1:{bare}AAAA"),
+        format!("demo-1:{}", bare.get(1..).expect("digits")),
+        format!("demo-1:-{}", bare.get(1..).expect("digits")),
+        format!("demo 1:{encoded}"),
+    ];
+    let (mut keys, mut others) = (0, 0);
+    for text in texts {
+        let verify = world.command("nix").args(["store", "verify", "--no-contents", "--store", &world.store()]);
+        let output = verify.args(["--trusted-public-keys", &text, &path]).output();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let is_key = match output.status.code() {
+            // It went on to the path, which nobody signed.
+            Some(2) if said.contains("is untrusted") => true,
+            Some(1)
+                if ["key is corrupt", "key is not valid", "invalid character in Base64"]
+                    .iter()
+                    .any(|words| said.contains(words)) =>
+            {
+                false
+            }
+            other => panic!("{text}: {other:?} {said}"),
+        };
+        // A configuration has one key per word.
+        let ours = text.split(' ').all(|word| PublicKey::parse(word).is_ok());
+        assert_eq!(ours, is_key, "{text}: {said}");
+        if is_key { keys += 1 } else { others += 1 }
+    }
+    assert!(keys >= 5 && others >= 5, "{keys} keys, {others} that are none");
+}
+
+#[test]
 fn nix_and_parallax_take_the_same_paths_by_their_content() {
     if !can_run() {
         return;

@@ -22,7 +22,17 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
     let servers = unmade(facts().map(|facts| &facts.caches.attic));
     let ssh = unmade(facts().map(|facts| &facts.ssh.servers));
     let identities = unmade(facts().map(|facts| &facts.ssh.identities));
+    let cachix = unmade(facts().map(|facts| &facts.caches.cachix_caches));
+    let clients = unmade(facts().map(|facts| &facts.caches.cachix));
+    let signers = unmade(facts().map(|facts| &facts.caches.cachix_signers));
     let asked = vec![("reach.endpoints", endpoints), ("reach.bundles", bundles), ("reach.linked", linked)];
+    let signatures = vec![("caches.served", served), ("caches.attic_caches", attic), ("caches.cachix_caches", cachix)];
+    let trust = vec![
+        ("caches.keys", trusted),
+        ("caches.attic", servers),
+        ("caches.cachix", clients),
+        ("caches.cachix_signers", signers),
+    ];
     let rounds = [
         ("endpoint was asked", "what answers there", asked),
         (
@@ -30,9 +40,9 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
             "logins",
             vec![("logins.s3", keys), ("logins.registries", registries)],
         ),
-        ("binary cache was asked", "signatures", vec![("caches.served", served), ("caches.attic_caches", attic)]),
+        ("binary cache was asked", "signatures", signatures),
         ("SSH server was spoken to", "SSH", vec![("ssh.servers", ssh), ("ssh.identities", identities)]),
-        ("trusted key was read", "keys", vec![("caches.keys", trusted), ("caches.attic", servers)]),
+        ("trusted key was read", "keys", trust),
     ];
     let (mut left_out, mut notes) = (BTreeSet::new(), Vec::new());
     for (what, about, lists) in rounds {

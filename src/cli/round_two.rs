@@ -59,6 +59,7 @@ pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks
             look.facts.ssh.servers = ssh::nothing_named(&look.facts.ssh);
             look.facts.caches.served = caches::none_named(&look.facts.nix);
             look.facts.caches.attic_caches = caches::none_named(&look.facts.nix);
+            look.facts.caches.cachix_caches = caches::none_named(&look.facts.nix);
         }
     }
     if wishes.reach.is_none() && wishes.no_credentials.is_none() {
@@ -72,6 +73,7 @@ pub(super) fn put(asking: &[usize], answers: Vec<Looked>, wishes: &Wishes, looks
             look.facts.ssh = answer.facts.ssh;
             look.facts.caches.served = answer.facts.caches.served;
             look.facts.caches.attic_caches = answer.facts.caches.attic_caches;
+            look.facts.caches.cachix_caches = answer.facts.caches.cachix_caches;
             look.facts.logins = answer.facts.logins;
             look.facts.reach.hosts = answer.facts.reach.hosts;
             look.unfinished.extend(answer.unfinished);

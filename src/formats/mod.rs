@@ -5,6 +5,8 @@ pub mod attic_answer;
 pub mod attic_config;
 pub mod aws_profile;
 pub mod binfmt;
+pub mod cachix_answer;
+pub mod cachix_dhall;
 pub mod cgroup;
 pub mod docker_config;
 pub mod docker_daemon;

@@ -3,8 +3,12 @@
 //! Nix finds the key by its name alone: a key of the same name with other bytes refuses what the old one signed, without a hint. No I/O.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use ed25519_dalek::{Signature, VerifyingKey};
+
+use zeroize::Zeroizing;
 
 use super::narinfo::NarInfo;
 
@@ -28,14 +32,14 @@ impl PublicKey {
     /// Reads what stands in `trusted-public-keys`.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let (name, encoded) = split(text).ok_or(KeyError::Form)?;
-        let bytes = STANDARD.decode(encoded).map_err(|_| KeyError::Form)?;
-        Ok(Self { name: name.to_owned(), bytes: bytes.try_into().map_err(|_| KeyError::Length)? })
+        let bytes = decode(encoded)?;
+        Ok(Self { name: name.to_owned(), bytes: bytes.as_slice().try_into().map_err(|_| KeyError::Length)? })
     }
 
     /// The public half of a secret key file, `name:base64` of the seed and the public key.
     pub fn of_secret(text: &str) -> Result<Self, KeyError> {
         let (name, encoded) = split(text.trim_end()).ok_or(KeyError::Form)?;
-        let bytes = zeroize::Zeroizing::new(STANDARD.decode(encoded).map_err(|_| KeyError::Form)?);
+        let bytes = decode(encoded)?;
         let public = bytes.get(32..64).filter(|_| bytes.len() == 64).ok_or(KeyError::Length)?;
         Ok(Self { name: name.to_owned(), bytes: public.try_into().map_err(|_| KeyError::Length)? })
     }
@@ -64,8 +68,20 @@ pub struct Signed {
 /// Reads what stands behind `Sig:`.
 pub fn parse(text: &str) -> Result<Signed, KeyError> {
     let (key, encoded) = split(text).ok_or(KeyError::Form)?;
-    let bytes = STANDARD.decode(encoded).map_err(|_| KeyError::Form)?;
-    Ok(Signed { key: key.to_owned(), bytes: bytes.try_into().map_err(|_| KeyError::Length)? })
+    let bytes = decode(encoded)?;
+    Ok(Signed { key: key.to_owned(), bytes: bytes.as_slice().try_into().map_err(|_| KeyError::Length)? })
+}
+
+/// As Nix reads it (`src/libutil/util.cc`, base64Decode): the first `=` ends it, whether it is due or not, and what is behind it is not looked at.
+fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    let digits = text.split('=').next().unwrap_or_default();
+    LENIENT.decode(digits).map(Zeroizing::new).map_err(|_| KeyError::Form)
 }
 
 /// The text that is signed.

@@ -1,11 +1,13 @@
 //! The caches family: whose signatures this context trusts, and what the binary caches that its own configuration names serve it.
 //!
-//! Asks each http, https and `file://` substituter that somebody sets for its `nix-cache-info` and for a few paths, and verifies the signatures of those
+//! Asks each http, https, `s3://` and `file://` substituter that somebody sets for its `nix-cache-info` and for a few paths, and verifies the signatures of those
 //! that it serves, against the keys in use here and against those of the other contexts of the run. A login is shown only to the host that it is for, only
-//! where it is refused without one, and only over a certificate that this context's own roots sign; a redirect is never followed. Does not judge
-//! whether a path should have been served or trusted.
+//! where it is refused without one, and only over a certificate that this context's own roots sign; a redirect is never followed. A bucket is asked with
+//! the key that Nix would show it, by the rules of `logins`. Does not judge whether a path should have been served or trusted.
 
 mod attic;
+mod bucket;
+mod cachix;
 mod directory;
 mod fetch;
 mod keys;
@@ -21,6 +23,7 @@ use tokio::time::Instant;
 
 use super::Target;
 use crate::formats::endpoint_url::EndpointUrl;
+use crate::probe::logins::bucket::{Bucket, Buckets};
 use crate::probe::reach::plan::{self, Question};
 use crate::snapshot::endpoint::NamedEndpoint;
 use crate::snapshot::facts::{Caches, Facts, Nix, ServedCache};
@@ -37,12 +40,17 @@ const MAX_CACHES: usize = 32;
 pub fn observe(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) -> (Caches, Vec<NamedEndpoint>) {
     let keys = keys::observe(target, &facts.nix);
     let attic = attic::observe(target);
-    let endpoints = attic.endpoints();
-    let (served, attic_caches) = match why_not(target) {
-        Some(reason) => (Fact::Unobserved(reason.clone()), Fact::Unobserved(reason)),
-        None => (served(target, named, facts, &keys), attic.ask(target, named, facts, &keys)),
+    let cachix = cachix::observe(target);
+    let endpoints = attic.endpoints().into_iter().chain(cachix.endpoint()).collect();
+    let (served, attic_caches, cachix_caches) = match why_not(target) {
+        Some(reason) => (Fact::Unobserved(reason.clone()), Fact::Unobserved(reason.clone()), Fact::Unobserved(reason)),
+        None => {
+            let cachix = cachix.ask(target, named, facts);
+            (served(target, named, facts, &keys), attic.ask(target, named, facts, &keys), cachix)
+        }
     };
-    (Caches { keys, served, attic: attic.seen, attic_caches }, endpoints)
+    let seen = Caches { keys, served, attic: attic.seen, attic_caches, cachix_caches, ..cachix.seen() };
+    (seen, endpoints)
 }
 
 fn why_not(target: &Target<'_>) -> Option<Reason> {
@@ -68,10 +76,11 @@ fn is_set(nix: &Nix) -> bool {
     nix.settings.present().is_some_and(|list| list.items.iter().any(|setting| setting.name == "substituters"))
 }
 
-/// What kind of cache can be asked: a directory, or one behind HTTP.
+/// What kind of cache can be asked: a directory, one behind HTTP, or one in a bucket.
 enum Kind {
     Directory(String),
     Http,
+    Bucket,
 }
 
 fn kind_of(substituter: &str) -> Option<Kind> {
@@ -79,6 +88,7 @@ fn kind_of(substituter: &str) -> Option<Kind> {
     match base.split_once("://") {
         Some(("file", path)) if path.starts_with('/') => Some(Kind::Directory(path.trim_end_matches('/').to_owned())),
         Some(("http" | "https", _)) => Some(Kind::Http),
+        Some(("s3", bucket)) if !bucket.is_empty() => Some(Kind::Bucket),
         _ => None,
     }
 }
@@ -100,6 +110,7 @@ fn served(
     let questions = plan::questions(target, &own, facts).questions;
     let written = super::nix::substituters_as_written(target);
     let logins = login::Logins::read(target, nix);
+    let mut buckets = None;
     let mut list = List::complete(Vec::new());
     let mut asked = Vec::new();
     for (index, substituter) in substituters.iter().enumerate() {
@@ -114,7 +125,15 @@ fn served(
                 let url = EndpointUrl::parse(substituter);
                 let Some(question) = questions.iter().find(|question| is_for(question, &url)) else { continue };
                 let login = logins.of(written.get(index), question, &target.wishes.no_credentials);
-                asked.push((list.items.len(), Asked::new(question, url.path, login, &candidates, &keys)));
+                let one = Asked::new(question, url.path, login, &candidates, &keys);
+                asked.push((list.items.len(), Asking::Http(Box::new(one))));
+            }
+            Some(Kind::Bucket) => {
+                let buckets = buckets.get_or_insert_with(|| Buckets::new(target, named, facts));
+                let Some(bucket) = buckets.of(substituter) else { continue };
+                name_bucket(&mut cache, &bucket);
+                let one = bucket::Asked::new(bucket, &candidates, &keys);
+                asked.push((list.items.len(), Asking::Bucket(Box::new(one))));
             }
             None => continue,
         }
@@ -163,8 +182,39 @@ fn origin(substituter: &str, nix: &Nix) -> String {
     request.map(|request| request.origin.clone()).or(deciding).unwrap_or_default()
 }
 
+/// A bucket's name is one at its endpoint; at another one it is another bucket.
+fn name_bucket(cache: &mut ServedCache, bucket: &Bucket) {
+    let endpoint = bucket.endpoint();
+    cache.url = format!("{}?endpoint={}", cache.url, endpoint.origin());
+    let with_port = endpoint.effective_port().zip(endpoint.host.as_ref()).map(|(port, host)| format!("{host}:{port}"));
+    cache.known_as =
+        endpoint.host.iter().cloned().chain(with_port).chain([format!("substituters {}", cache.url)]).collect();
+}
+
+/// A cache that is asked over a network.
+enum Asking {
+    Http(Box<Asked>),
+    Bucket(Box<bucket::Asked>),
+}
+
+impl Asking {
+    fn unanswered(&self, cache: &mut ServedCache, reason: &Reason) {
+        match self {
+            Self::Http(one) => one.unanswered(cache, reason),
+            Self::Bucket(one) => one.unanswered(cache, reason),
+        }
+    }
+
+    async fn ask(self, cache: ServedCache, deadline: Instant) -> ServedCache {
+        match self {
+            Self::Http(one) => one.ask(cache, deadline).await,
+            Self::Bucket(one) => one.ask(cache).await,
+        }
+    }
+}
+
 /// Asks all of them at once; what is late is told as such.
-fn ask(asked: Vec<(usize, Asked)>, caches: &mut [ServedCache]) {
+fn ask(asked: Vec<(usize, Asking)>, caches: &mut [ServedCache]) {
     let late = Reason::TimedOut {
         after_ms: u64::try_from(LIMIT.as_millis()).unwrap_or(u64::MAX),
         waiting_for: "the cache".into(),

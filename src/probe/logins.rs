@@ -6,6 +6,7 @@
 //! stay in this process: the facts hold the public half, and words for what was answered.
 
 mod binding;
+pub mod bucket;
 mod registry;
 mod route;
 mod s3;

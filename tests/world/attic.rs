@@ -2,7 +2,7 @@
 //! description of one cache. It asks for a token everywhere, as a private cache does, and keeps what it was shown.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -35,31 +35,37 @@ impl StandIn {
         let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let (stopped, kept) = (Arc::clone(&stop), Arc::clone(&asked));
+        let (stopped, kept, served) = (Arc::clone(&stop), Arc::clone(&asked), Arc::new(served));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                let Ok(mut stream) = stream else { continue };
-                let head = head(&mut stream);
-                let line = head.lines().next().unwrap_or_default().to_owned();
-                let authorization = head.lines().find_map(|line| {
-                    let (name, value) = line.split_once(':')?;
-                    name.eq_ignore_ascii_case("authorization").then(|| value.trim().to_owned())
-                });
-                let (status, body) = served.answer(&line, authorization.as_deref(), port);
-                kept.lock().expect("a list").push((line, authorization));
-                let length = body.len();
-                let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-                let _ = stream.write_all(&body);
+                let Ok(stream) = stream else { continue };
+                // Whoever connects and asks nothing keeps nobody else waiting.
+                let (served, kept) = (Arc::clone(&served), Arc::clone(&kept));
+                std::thread::spawn(move || talk(stream, &served, &kept, port));
             }
         });
         Self { port, asked, stop }
     }
 }
 
-fn head(stream: &mut std::net::TcpStream) -> String {
+fn talk(mut stream: TcpStream, served: &Served, kept: &Mutex<Vec<Asked>>, port: u16) {
+    let head = head(&mut stream);
+    let line = head.lines().next().unwrap_or_default().to_owned();
+    let authorization = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("authorization").then(|| value.trim().to_owned())
+    });
+    let (status, body) = served.answer(&line, authorization.as_deref(), port);
+    kept.lock().expect("a list").push((line, authorization));
+    let length = body.len();
+    let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    let _ = stream.write_all(&body);
+}
+
+fn head(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     while !bytes.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -100,6 +106,6 @@ impl Served {
 impl Drop for StandIn {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        let _ = std::net::TcpStream::connect(("127.0.0.1", self.port));
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }

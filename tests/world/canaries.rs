@@ -29,6 +29,14 @@ impl Nest {
         format!("{}{:0>29}", Self::MARK, self.0)
     }
 
+    /// A signing key whose seed begins with a canary: base64 of 64 bytes, of which the last 32 are the public half.
+    fn signing_key(&mut self) -> String {
+        let mut bytes = self.egg().into_bytes();
+        bytes.truncate(32);
+        bytes.extend([7; 32]);
+        STANDARD.encode(bytes)
+    }
+
     /// The same, every byte percent-encoded, as it may stand in a URL.
     fn encoded(&mut self) -> String {
         self.egg().bytes().map(|byte| format!("%{byte:02X}")).collect()
@@ -103,6 +111,17 @@ pub fn plant_home(home: &Path, nest: &mut Nest) {
         "proxies": {"default": {"httpProxy": format!("http://u:{}@proxy.parallax.invalid:3128", nest.egg())}}});
     write(".docker/config.json", logins.to_string());
     write(".config/nix/nix.conf", format!("access-tokens = github.com={} gitlab.com=PAT:{}\n", nest.egg(), nest.egg()));
+    write(
+        ".config/cachix/cachix.dhall",
+        format!(
+            "{{ authToken = \"{}\"\n, hostname = \"https://u:{}@cachix.parallax.invalid?t={}\"\n, binaryCaches =\n  [ {{ name = \"known\", secretKey = \"{}\" }}, {{ name = \"odd\", secretKey = \"{}\" }} ]\n}}\n",
+            nest.egg(),
+            nest.egg(),
+            nest.egg(),
+            nest.signing_key(),
+            nest.egg()
+        ),
+    );
 }
 
 /// The same files with a mistake in each, a canary in the very line that is wrong.
@@ -121,6 +140,10 @@ fn plant_broken_home(home: &Path, nest: &mut Nest) {
     write(".netrc", format!("machine x login y password\nmachine {}\n{} {}\n", nest.egg(), nest.egg(), nest.egg()));
     write(".docker/config.json", format!("{{\"auths\": {{\"r\": {{\"auth\": \"{}\"}}}}}}", nest.egg()));
     write(".config/nix/nix.conf", format!("access-tokens {}\n{}\nsandbox = {}\n", nest.egg(), nest.egg(), nest.egg()));
+    write(
+        ".config/cachix/cachix.dhall",
+        format!("{{ authToken = \"{}\"\n, {} = {} }}\n", nest.egg(), nest.egg(), nest.egg()),
+    );
 }
 
 /// Settings of Nix that carry secrets.
@@ -165,6 +188,8 @@ pub fn variables(nest: &mut Nest) -> Vec<(&'static str, String)> {
             "DOCKER_AUTH_CONFIG",
             json!({"auths": {"r": {"auth": STANDARD.encode(format!("u:{}", nest.egg()))}}}).to_string(),
         ),
+        ("CACHIX_AUTH_TOKEN", nest.egg()),
+        ("CACHIX_SIGNING_KEY", nest.signing_key()),
         ("CI_JOB_TOKEN", nest.egg()),
         ("GITHUB_TOKEN", nest.egg()),
         ("CI_REPOSITORY_URL", at(nest.egg(), "git")),
@@ -309,9 +334,15 @@ pub fn no_canary_leaves_a_context() {
     let probed = world.run(&["probe", "--container", "parallax-world-job"]);
     // The public halves were found, so the secrets beside them were read.
     let probed = String::from_utf8_lossy(&probed.stdout).into_owned();
-    for public in
-        ["AKIAENVIRONMENT", "AKIAPUBLIC", "MCPUBLIC", "somebody", "registry.parallax.invalid", "access-tokens"]
-    {
+    for public in [
+        "AKIAENVIRONMENT",
+        "AKIAPUBLIC",
+        "MCPUBLIC",
+        "somebody",
+        "registry.parallax.invalid",
+        "access-tokens",
+        "known.cachix.parallax.invalid-1:BwcH",
+    ] {
         assert!(probed.contains(public), "{public} was seen: {probed}");
     }
     world.run(&["probe", "--container", "parallax-world-broken"]);

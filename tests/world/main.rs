@@ -12,7 +12,9 @@ mod answering;
 mod asking;
 mod attic;
 mod beacons;
+mod buckets;
 mod cache;
+mod cachix;
 mod canaries;
 mod configurations;
 mod doctor;
@@ -158,6 +160,8 @@ const WORLDS: &[World] = &[
     ("a_cache_signed_by_a_key_that_the_daemon_lacks", signatures::a_cache_signed_by_a_key_that_the_daemon_lacks),
     ("a_key_that_was_changed_under_its_old_name", signatures::a_key_that_was_changed_under_its_old_name),
     ("a_path_that_nobody_signed", signatures::a_path_that_nobody_signed),
+    ("a_text_among_the_keys_that_is_no_key", signatures::a_text_among_the_keys_that_is_no_key),
+    ("a_cache_of_another_store_directory", signatures::a_cache_of_another_store_directory),
     ("a_login_that_the_user_has_and_the_daemon_has_not", signatures::a_login_that_the_user_has_and_the_daemon_has_not),
     ("an_attic_cache_that_only_the_user_was_set_up_for", signatures::an_attic_cache_that_only_the_user_was_set_up_for),
     (
@@ -168,6 +172,13 @@ const WORLDS: &[World] = &[
     ("a_server_that_was_given_a_new_host_key", ssh::a_server_that_was_given_a_new_host_key),
     ("a_key_for_a_store_behind_ssh_that_the_job_cannot_use", ssh::a_key_for_a_store_behind_ssh_that_the_job_cannot_use),
     ("a_file_of_known_hosts_that_the_job_may_not_read", ssh::a_file_of_known_hosts_that_the_job_may_not_read),
+    (
+        "a_cache_in_a_bucket_signed_by_a_key_that_the_daemon_lacks",
+        buckets::a_cache_in_a_bucket_signed_by_a_key_that_the_daemon_lacks,
+    ),
+    ("a_bucket_that_the_daemons_key_may_not_read", buckets::a_bucket_that_the_daemons_key_may_not_read),
+    ("a_bucket_that_is_not_there", buckets::a_bucket_that_is_not_there),
+    ("a_runners_cache_in_a_bucket_that_is_not_there", buckets::a_runners_cache_in_a_bucket_that_is_not_there),
     ("a_healthy_host_is_silent", healthy::a_healthy_host_is_silent),
     (
         "an_engine_that_accepts_and_never_answers_costs_seconds_and_a_note",
@@ -312,6 +323,15 @@ const WORLDS: &[World] = &[
         "a_credential_is_shown_to_its_own_endpoint_and_to_nobody_else",
         shown::a_credential_is_shown_to_its_own_endpoint_and_to_nobody_else,
     ),
+    (
+        "a_login_for_a_cache_is_said_over_tls_only_where_the_clients_bundle_trusts_the_chain",
+        shown::a_login_for_a_cache_is_said_over_tls_only_where_the_clients_bundle_trusts_the_chain,
+    ),
+    (
+        "a_signing_key_that_was_made_anew_for_a_cachix_cache",
+        cachix::a_signing_key_that_was_made_anew_for_a_cachix_cache,
+    ),
+    ("a_token_for_cachix_that_has_ended", cachix::a_token_for_cachix_that_has_ended),
     ("what_is_recorded_shows_every_fact_seen_and_unseen", fixtures::what_is_recorded_shows_every_fact_seen_and_unseen),
 ];
 

@@ -116,6 +116,16 @@ impl Store {
         assert!(output.status.success(), "mc {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// What `mc` says to whoever has this key; the server is its alias `own`.
+    pub fn as_user(&self, key: (&str, &str), arguments: &[&str]) -> Result<String, String> {
+        let mut command = Command::new(programs().join("mc"));
+        command.arg("--config-dir").arg(self.directory.path().join("mc-of-a-user")).args(arguments);
+        command.env_clear().env("HOME", self.directory.path()).env("MC_HOST_own", self.with_key(key));
+        let output = command.output().expect("mc runs");
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(said(&output.stdout)) } else { Err(said(&output.stderr)) }
+    }
+
     /// Adds a user, who may read everything or nothing.
     pub fn user(&self, (id, secret): (&str, &str), may_read: bool) {
         self.administer(&["admin", "user", "add", "adm", id, secret]);

@@ -213,7 +213,13 @@ impl Authority {
 
     /// A certificate for this name or address, valid up to the end of this year.
     pub fn issue(&self, name: &str, last_year: i32) -> Issued {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        self.issue_for(&[name], last_year)
+    }
+
+    /// The same, for several names.
+    pub fn issue_for(&self, names: &[&str], last_year: i32) -> Issued {
+        let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+            .expect("parameters");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(last_year, 12, 31);

@@ -115,3 +115,66 @@ pub fn a_credential_is_shown_to_its_own_endpoint_and_to_nobody_else() {
     doctor(&["--no-credentials"], &[]).keep("no-credentials");
     drop(container);
 }
+
+/// Says of every question that it needs a login.
+fn asks_for_a_login(_: &str) -> String {
+    "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()
+}
+
+pub fn a_login_for_a_cache_is_said_over_tls_only_where_the_clients_bundle_trusts_the_chain() {
+    let (nest, home) = (&mut Nest(0), shared());
+    let (ours, other) = (Authority::new("Parallax World CA"), Authority::new("Another CA"));
+    let bundle = ours.bundle(home.path(), "ca.crt").display().to_string();
+    let served = |certificate| Server::https(bridge(), &certificate, asks_for_a_login);
+    let trusted = served(ours.issue(&gateway(), 2090));
+    let unknown = served(other.issue(&gateway(), 2090));
+    let misnamed = served(ours.issue("elsewhere.parallax.invalid", 2090));
+    let ended = served(ours.issue(&gateway(), 2021));
+    let (bucket, cachix) = (served(other.issue(&gateway(), 2090)), served(other.issue(&gateway(), 2090)));
+    let write = |name: &str, text: String| {
+        let file = home.path().join(name);
+        std::fs::create_dir_all(file.parent().expect("a directory")).expect("mkdir");
+        std::fs::write(&file, text).expect("written");
+        file.display().to_string()
+    };
+    let netrc = write("netrc", format!("machine {} login ci password {}\n", gateway(), nest.egg()));
+    let at = |server: &Server| format!("{}:{}", gateway(), server.port);
+    let urls = [&trusted, &unknown, &misnamed, &ended].map(|server| format!("https://{}", at(server))).join(" ");
+    write("nix.conf", format!("substituters = {urls} s3://cache?endpoint={}\nnetrc-file = {netrc}\n", at(&bucket)));
+    write(
+        ".config/cachix/cachix.dhall",
+        format!(
+            "{{ authToken = \"{}\"\n, hostname = \"https://{}\"\n, binaryCaches = [ {{ name = \"team\", secretKey = \"{}\" }} ]\n}}\n",
+            nest.egg(),
+            at(&cachix),
+            nest.egg()
+        ),
+    );
+    let output = parallax()
+        .arg("probe")
+        .env("HOME", home.path())
+        .env("NIX_CONF_DIR", home.path())
+        .env("NIX_SSL_CERT_FILE", &bundle)
+        .env("SSL_CERT_FILE", &bundle)
+        .env("AWS_ACCESS_KEY_ID", "BUCKETKEY")
+        .env("AWS_SECRET_ACCESS_KEY", nest.egg())
+        .output()
+        .expect("parallax runs");
+    assert_clean("stdout", &output.stdout);
+    assert_clean("stderr", &output.stderr);
+    let snapshot: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a snapshot");
+    let caches = snapshot["facts"]["caches"]["served"].as_array().expect("caches");
+    assert_eq!(caches[0]["admitted"], false, "{:#}", caches[0]);
+    assert!(!authorizations(&trusted).is_empty(), "whom the bundle trusts is shown the login: {caches:#?}");
+    for (at, server) in [&unknown, &misnamed, &ended].into_iter().enumerate() {
+        let cache = &caches[at + 1];
+        assert_eq!(cache["status"], 401, "asked without a login: {cache:#}");
+        assert!(cache.get("login_status").is_none() && cache.get("admitted").is_none(), "unobserved: {cache:#}");
+        assert!(authorizations(server).is_empty(), "{:?}", authorizations(server));
+    }
+    assert!(caches[4].get("admitted").is_none(), "unobserved: {:#}", caches[4]);
+    assert!(snapshot["facts"]["caches"]["cachix_caches"][0].get("status").is_none(), "unobserved");
+    for server in [&bucket, &cachix] {
+        assert!(authorizations(server).is_empty(), "{:?}", authorizations(server));
+    }
+}

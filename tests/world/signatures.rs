@@ -11,6 +11,7 @@ use crate::attic::{Served, StandIn};
 use crate::doctor::{Report, assert_twins, doctor};
 use crate::engine::{Background, Container, gateway};
 use crate::image::NIX;
+use crate::minio::free_port;
 use crate::nix::NixDaemon;
 
 const JOB: &str = "parallax-world-job";
@@ -47,20 +48,10 @@ impl World {
         let key = signed_by.map(|key| format!("&secret-key={}", nix.text(key))).unwrap_or_default();
         let to = format!("file://{}?compression=none{key}", nix.text("cache"));
         said(through(&nix, "nix").args(["--extra-experimental-features", "nix-command", "copy", "--to", &to, &path]));
-        said(through(&nix, "nix-store").args(["--delete", &path]));
-        let port =
-            std::net::TcpListener::bind("0.0.0.0:0").and_then(|socket| socket.local_addr()).expect("a port").port();
-        let (address, rules) = (format!("{}:{port}", gateway()), nix.text("httpd.conf"));
+        delete(&nix, &path);
         let rule = password.map(|password| format!("/:user:{password}\n")).unwrap_or_default();
-        std::fs::write(&rules, rule).expect("httpd.conf");
-        let mut server = Command::new("busybox");
-        server.args(["httpd", "-f", "-p", &address, "-h", &nix.text("cache"), "-c", &rules]);
-        let server = Background(server.spawn().expect("httpd starts"));
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(&address).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "httpd listens");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        std::fs::write(nix.path("httpd.conf"), rule).expect("httpd.conf");
+        let (server, address) = (0..5).find_map(|_| httpd(&nix)).expect("httpd listens");
         let world = Self { nix, url: format!("http://{address}"), path, _server: server };
         world.write("home/netrc", &format!("machine {} login user password {PASSWORD}\n", gateway()), 1000);
         world.write("home/attic.toml", "", 1000);
@@ -83,7 +74,7 @@ impl World {
     }
 
     /// Gives the daemon a configuration, and looks.
-    fn run(&mut self, configuration: &str) -> Report {
+    pub fn run(&mut self, configuration: &str) -> Report {
         self.look(&format!("substituters = {}\n{configuration}", self.url))
     }
 
@@ -97,22 +88,27 @@ impl World {
     pub fn look(&mut self, configuration: &str) -> Report {
         self.configure(configuration);
         let configuration = self.nix.text("parallax.toml");
-        doctor(&["--config", &configuration], &self.nix.environment())
+        doctor(&["--config", &configuration], &self.variables())
+    }
+
+    /// Root, who looks, has what the daemon has: he would read the caches by himself.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        [self.nix.environment(), self.nix.variables.clone()].concat()
     }
 
     /// Whether the daemon downloads the path, and what it said. The path is gone again afterwards.
-    fn daemon_takes_it(&self) -> (bool, String) {
+    pub fn daemon_takes_it(&self) -> (bool, String) {
         let output = through(&self.nix, "nix-store").args(["--realise", &self.path]).output().expect("nix-store runs");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.success() {
-            said(through(&self.nix, "nix-store").args(["--delete", &self.path]));
+            delete(&self.nix, &self.path);
         }
         (output.status.success(), text)
     }
 
     /// Takes the path out of the store.
     pub fn forget(&self) {
-        said(through(&self.nix, "nix-store").args(["--delete", &self.path]));
+        delete(&self.nix, &self.path);
     }
 
     /// A job of user 1000 with this nix.conf, beside the daemon's socket and store.
@@ -138,6 +134,39 @@ impl World {
         options.extend(user.iter().chain(&["-e", "NIX_REMOTE=daemon", "-e", variable.as_str()]).chain(more));
         Container::run(JOB, &options, NIX, &["sleep", "900"])
     }
+}
+
+/// Takes a path out of the store. Whoever made it there keeps it alive until the daemon's own child for him has ended, which is after he has.
+fn delete(nix: &NixDaemon, path: &str) {
+    let begun = Instant::now();
+    loop {
+        let output = through(nix, "nix-store").args(["--delete", path]).output().expect("nix-store runs");
+        if output.status.success() {
+            return;
+        }
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains("still alive") && begun.elapsed() < Duration::from_secs(30), "{path} is deleted: {text}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A server before the cache, and its address; none where somebody else was given the port in the meantime.
+fn httpd(nix: &NixDaemon) -> Option<(Background, String)> {
+    let address = format!("{}:{}", gateway(), free_port());
+    let mut server = Command::new("busybox");
+    server.args(["httpd", "-f", "-p", &address, "-h", &nix.text("cache"), "-c", &nix.text("httpd.conf")]);
+    let mut server = Background(server.spawn().expect("httpd starts"));
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(30) {
+        if server.0.try_wait().expect("httpd is ours").is_some() {
+            return None;
+        }
+        if std::net::TcpStream::connect(&address).is_ok() {
+            return Some((server, address));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    None
 }
 
 /// A Nix program that asks the daemon.
@@ -282,5 +311,58 @@ pub fn an_attic_cache_that_only_the_user_was_set_up_for() {
     assert!(asked.iter().any(|(line, shown)| line.contains("cache-config/team") && shown.is_some()), "{asked:?}");
     for report in [&first, &second] {
         assert!(!report.json.to_string().contains(&token) && !report.errors.contains(&token), "no token is printed");
+    }
+}
+
+pub fn a_text_among_the_keys_that_is_no_key() {
+    let mut world = World::new(Some("present"), None);
+    let key = world.key("present");
+    let first = world.run(&format!("trusted-public-keys = {key} other-1:c2hvcnQ=\n"));
+    let (takes, text) = world.daemon_takes_it();
+    assert!(!takes && text.contains("public key is not valid"), "Nix stops at it: {text}");
+    let second = world.run(&format!("trusted-public-keys = {key}\n"));
+    let (takes, text) = world.daemon_takes_it();
+    assert!(takes, "the daemon takes it: {text}");
+    first.keep("no-key-broken");
+    second.keep("no-key-repaired");
+    assert_eq!(first.row("caches/valid-keys", &["key other-1"])["outcome"], "incoherent");
+    assert_eq!(first.row("caches/valid-keys", &[&key])["outcome"], "coherent");
+    assert!(second.rows("caches/valid-keys", &[]).iter().all(|row| row["outcome"] == "coherent"));
+    assert_eq!((first.code, second.code), (1, 0), "{:#?}", second.with_outcome("unknown"));
+}
+
+/// Whether Nix with the daemon's store directory opens a cache, and what it said. It remembers nothing of it.
+fn nix_opens(world: &World, url: &str) -> (bool, String) {
+    let memory = tempfile::tempdir().expect("a directory");
+    let mut ping = Command::new("nix");
+    ping.envs(world.nix.environment()).env("HOME", memory.path()).env("XDG_CACHE_HOME", memory.path());
+    let output = ping.args(["store", "ping", "--store", url]).output().expect("nix runs");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+pub fn a_cache_of_another_store_directory() {
+    let mut world = World::new(Some("present"), None);
+    let key = format!("trusted-public-keys = {}\n", world.key("present"));
+    let (http, directory) = (world.url.clone(), format!("file://{}", world.nix.text("cache")));
+    let info = world.nix.path("cache/nix-cache-info");
+    let own = std::fs::read_to_string(&info).expect("nix-cache-info");
+    for (url, check) in [(http, "reach/cache-store"), (directory, "caches/store-dir")] {
+        world.url = url;
+        let mut run = |text: &str, opens: bool| {
+            std::fs::write(&info, text).expect("nix-cache-info");
+            let (opened, said) = nix_opens(&world, &world.url);
+            assert_eq!(opened, opens, "{said}");
+            assert!(opens || said.contains("is for Nix stores with prefix '/other/store'"), "{said}");
+            world.run(&key)
+        };
+        let (broken, repaired) = (run("StoreDir: /other/store\n", false), run(&own, true));
+        let row = [world.url.as_str(), "(service:nix-daemon)"];
+        assert_eq!(broken.row(check, &row)["outcome"], "incoherent");
+        assert_eq!(repaired.row(check, &row)["outcome"], "coherent");
+        assert_eq!((broken.code, repaired.code), (1, 0), "{:#?}", repaired.with_outcome("incoherent"));
+        if check == "caches/store-dir" {
+            broken.keep("other-store-directory-broken");
+            repaired.keep("other-store-directory-repaired");
+        }
     }
 }

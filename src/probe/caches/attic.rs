@@ -116,7 +116,8 @@ fn server(
     }
 }
 
-fn is_current(claims: &Claims) -> bool {
+/// Whether a token holds at this instant.
+pub(super) fn is_current(claims: &Claims) -> bool {
     let now = jiff::Timestamp::now().as_second();
     claims.expires.is_none_or(|end| now < end) && claims.not_before.is_none_or(|begin| begin <= now)
 }
@@ -173,7 +174,8 @@ impl Attic {
     }
 }
 
-fn is_at(question: &Question, endpoint: &EndpointUrl) -> bool {
+/// Whether a question is one to this server.
+pub(super) fn is_at(question: &Question, endpoint: &EndpointUrl) -> bool {
     Some(&question.host) == endpoint.host.as_ref()
         && Some(question.port) == endpoint.effective_port()
         && question.tls == (endpoint.scheme.as_deref() == Some("https"))
@@ -189,7 +191,8 @@ fn cache_on<'a>(url: &'a EndpointUrl, endpoint: &str) -> Option<&'a str> {
     (same && url.host.is_some() && !rest.is_empty() && rest.len() <= 50 && rest.chars().all(known)).then_some(rest)
 }
 
-fn bearer(target: &Target<'_>, token: &Fact<Zeroizing<String>>) -> Fact<HeaderValue> {
+/// The header that shows a token.
+pub(super) fn bearer(target: &Target<'_>, token: &Fact<Zeroizing<String>>) -> Fact<HeaderValue> {
     token.as_ref().and_then(|token| {
         if let Some(by) = &target.wishes.no_credentials {
             return Fact::Unobserved(Reason::Disabled { by: by.clone() });

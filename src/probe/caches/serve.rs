@@ -173,7 +173,8 @@ fn is_refusal(status: u16) -> bool {
     matches!(status, 401 | 403)
 }
 
-fn nobody(mut cache: ServedCache) -> ServedCache {
+/// Nobody takes the connection.
+pub fn nobody(mut cache: ServedCache) -> ServedCache {
     cache.answers = Fact::Present(false);
     (cache.kind, cache.admitted, cache.paths) = (Fact::Absent, Fact::Absent, Fact::Absent);
     (cache.status, cache.login_status) = (Fact::Absent, Fact::Absent);

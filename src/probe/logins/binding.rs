@@ -2,6 +2,7 @@
 //!
 //! * a key of the environment or of a profile: the endpoint of that environment or profile (`AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `endpoint_url`);
 //! * an alias of `mc`: the alias' own URL;
+//! * the key of a runner's cache (`[runners.cache.s3]`): that section's server and bucket;
 //! * a substituter `s3://bucket?endpoint=…&profile=…` of Nix: the key of that profile, else the one that the AWS chain ends in.
 //!
 //! A key for which nothing names an endpoint is for AWS by default; it is no row here: nobody named AWS.
@@ -23,6 +24,9 @@ use crate::snapshot::{Fact, Reason};
 const DEFAULT_REGION: &str = "us-east-1";
 /// What a binary cache has at its root; what Nix asks for first.
 const CACHE_MARK: &str = "nix-cache-info";
+
+/// What lies in no bucket of a runner: its key may have the right to objects alone, and none to list them.
+const NO_OBJECT: &str = "parallax-asks-whether-the-bucket-is-there";
 
 /// A key, and the one endpoint that may see it.
 pub struct Binding {
@@ -103,21 +107,37 @@ fn of_key(ways: &mut Ways<'_>, key: Held<S3Key>, named: &[NamedEndpoint]) -> Opt
     let half = (entry.access_key_id == Fact::Absent || secret.is_none())
         .then(|| malformed(&entry.origin, "half of a key: the id without the secret, or the reverse"));
     let client = if is_mc || is_runner { Client::Go } else { Client::Aws };
+    let bucket = if is_runner { runner_bucket(ways.facts, &entry.name) } else { Fact::Absent };
+    let plain = bucket.present().is_none_or(|bucket| is_plain(bucket));
+    let odd = (!plain).then(|| malformed(&entry.origin, "not the name of a bucket"));
     Some(Binding {
         used_by: format!("{} {}", entry.provider, entry.name),
         route: route(ways, &url, &named.named_by, client),
         endpoint,
-        unknown: entry.access_key_id.reason().cloned().or(half),
+        unknown: entry.access_key_id.reason().or(bucket.reason()).cloned().or(half).or(odd),
         placeholder: entry.placeholder == Fact::Present(true),
         secret: secret.map(|secret| (secret, session)),
-        bucket: None,
-        object: None,
+        object: bucket.present().map(|_| NO_OBJECT),
+        bucket: bucket.present().filter(|_| plain).cloned(),
         region: entry.region.present().cloned().unwrap_or_else(|| DEFAULT_REGION.to_owned()),
         follows_region: is_mc,
         account: entry.account,
         access_key_id: entry.access_key_id,
         origin: entry.origin,
     })
+}
+
+/// The bucket of a runner's cache (`[runners.cache.s3] BucketName`), by the public start of the runner's token.
+fn runner_bucket(facts: &Facts, short: &str) -> Fact<String> {
+    facts.runner.entries.as_ref().and_then(|list| {
+        let entry = list.items.iter().find(|entry| entry.short == short);
+        entry.map_or(Fact::Absent, |entry| entry.cache_bucket.clone())
+    })
+}
+
+/// What can be the name of a bucket, and part of a path as it is.
+fn is_plain(bucket: &str) -> bool {
+    bucket.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
 /// A substituter that is a bucket, and the key that Nix would read it with.
@@ -141,17 +161,29 @@ fn parameter(url: &Url, name: &str) -> Option<String> {
 }
 
 fn substituters(facts: &Facts, keys: &[Held<S3Key>]) -> Vec<Bucket> {
-    let origins = facts.nix.settings.present().and_then(|list| {
+    let urls = facts.nix.substituters.present().map(Vec::as_slice).unwrap_or_default();
+    urls.iter().filter_map(|url| bucket(url, facts, keys)).collect()
+}
+
+fn bucket(substituter: &str, facts: &Facts, keys: &[Held<S3Key>]) -> Option<Bucket> {
+    let url = substituter.starts_with("s3://").then(|| Url::parse(substituter).ok()).flatten()?;
+    let origin = facts.nix.settings.present().and_then(|list| {
         let setting = list.items.iter().find(|setting| setting.name == "substituters")?;
         setting.origins.last().cloned()
     });
-    let urls = facts.nix.substituters.present().map(Vec::as_slice).unwrap_or_default();
-    let buckets = urls.iter().filter(|url| url.starts_with("s3://")).filter_map(|url| Url::parse(url).ok());
-    let bucket = |url: Url| {
-        let key = signer(parameter(&url, "profile").as_deref(), facts, keys);
-        Bucket { key, origin: origins.clone().unwrap_or_else(|| "nix.conf".to_owned()), url }
-    };
-    buckets.map(bucket).collect()
+    let key = signer(parameter(&url, "profile").as_deref(), facts, keys);
+    Some(Bucket { key, origin: origin.unwrap_or_else(|| "nix.conf".to_owned()), url })
+}
+
+/// The one of a substituter; none for what is no bucket at an endpoint that is named.
+pub fn of_cache(
+    ways: &mut Ways<'_>,
+    named: &[NamedEndpoint],
+    keys: &[Held<S3Key>],
+    substituter: &str,
+) -> Option<Binding> {
+    let one = bucket(substituter, ways.facts, keys)?;
+    of_substituter(ways, one, named)
 }
 
 /// The key that Nix would take: that of the profile in the URL, else the one in which the AWS chain ends.
@@ -190,8 +222,7 @@ fn of_substituter(ways: &mut Ways<'_>, one: Bucket, named: &[NamedEndpoint]) -> 
     let host = parameter(&one.url, "endpoint").unwrap_or_else(at_aws);
     let endpoint = EndpointUrl::parse(&if host.contains("://") { host } else { format!("{scheme}://{host}") });
     let named = among(named, &endpoint, crate::probe::network::is_nix)?;
-    let plain = bucket.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
-    let odd = (!plain).then(|| malformed(&one.origin, "not the name of a bucket"));
+    let odd = (!is_plain(&bucket)).then(|| malformed(&one.origin, "not the name of a bucket"));
     let (key, unknown) = match one.key {
         Fact::Present(signer) => (Some(signer), odd),
         Fact::Absent => (None, odd),

@@ -4,7 +4,8 @@
 //! | the configuration names | question |
 //! |---|---|
 //! | a binary cache of Nix | `GET /BUCKET/nix-cache-info` |
-//! | a bucket | `GET /BUCKET?list-type=2&max-keys=1` |
+//! | the bucket of a runner's cache | `GET` of an object that is not there |
+//! | another bucket | `GET /BUCKET?list-type=2&max-keys=1` |
 //! | an endpoint | `GET /` (ListBuckets) |
 
 use http_body_util::Empty;
@@ -18,6 +19,7 @@ use super::binding::Binding;
 use super::route::{Barred, Route};
 use super::verdict::{self, Verdict};
 use crate::formats::endpoint_url::EndpointUrl;
+use crate::probe::reach::http::Answer;
 use crate::snapshot::facts::S3Answer;
 use crate::snapshot::secret::Secret;
 use crate::snapshot::{Fact, Reason};
@@ -95,22 +97,32 @@ fn without(mut answer: S3Answer, barred: Barred) -> S3Answer {
 }
 
 async fn once(binding: &Binding, route: &Route, region: &str) -> Result<Verdict, Barred> {
-    let request = question(binding, route, region).await.map_err(|detail| {
-        let path = binding.origin.clone();
-        Barred::Unknown(Reason::Malformed { path, line: None, detail: detail.to_owned() })
-    })?;
-    let answer = route.send(request).await?;
-    Ok(verdict::of(&answer, binding.object.is_some()))
-}
-
-/// The request, signed where there is a key. An error says what is wrong and quotes nothing.
-async fn question(binding: &Binding, route: &Route, region: &str) -> Result<Request<Empty<Bytes>>, &'static str> {
     let path = match (&binding.bucket, binding.object) {
         (Some(bucket), Some(object)) => format!("/{bucket}/{object}"),
         (Some(bucket), None) => format!("/{bucket}?list-type=2&max-keys=1"),
         (None, _) => "/".to_owned(),
     };
-    let request = Request::get(route.whole(&path)).body(()).map_err(|_| "no URL can be made of it")?;
+    let answer = read(binding, route, region, &path).await?;
+    Ok(verdict::of(&answer, binding.object.is_some()))
+}
+
+/// One `GET`.
+pub async fn read(binding: &Binding, route: &Route, region: &str, path: &str) -> Result<Answer, Barred> {
+    let request = question(binding, route, region, path).await.map_err(|detail| {
+        let path = binding.origin.clone();
+        Barred::Unknown(Reason::Malformed { path, line: None, detail: detail.to_owned() })
+    })?;
+    route.send(request).await
+}
+
+/// The request, signed where there is a key. An error says what is wrong and quotes nothing.
+async fn question(
+    binding: &Binding,
+    route: &Route,
+    region: &str,
+    path: &str,
+) -> Result<Request<Empty<Bytes>>, &'static str> {
+    let request = Request::get(route.whole(path)).body(()).map_err(|_| "no URL can be made of it")?;
     let mut parts = request.into_parts().0;
     if let (Some((secret, session)), Some(id)) = (&binding.secret, binding.access_key_id.present()) {
         let text = |secret: &Secret| secret.expose_str().map(str::to_owned).ok_or("a key that is not UTF-8");

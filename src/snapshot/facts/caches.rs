@@ -12,13 +12,20 @@ pub struct Caches {
     /// The public keys by which Nix here judges signatures: those of `trusted-public-keys`, then the public halves of `secret-key-files`
     /// that can be read (`src/libstore/crypto.cc`, getDefaultPublicKeys).
     pub keys: Fact<List<TrustedKey>>,
-    /// One element per substituter (http, https, file) that a configuration here sets, asked from here; unobserved where the round of
+    /// One element per substituter (http, https, s3, file) that a configuration here sets, asked from here; unobserved where the round of
     /// questions was left out.
     pub served: Fact<List<ServedCache>>,
     /// The servers in the configuration of attic's client.
     pub attic: Fact<List<AtticServer>>,
     /// What those servers say of the caches that are set as substituters here; unobserved where the round of questions was left out.
     pub attic_caches: Fact<List<AtticCache>>,
+    /// The client of cachix that is configured here, if there is one: at most one element.
+    pub cachix: Fact<List<CachixClient>>,
+    /// The keys by which that client signs what it uploads; the server signs what is uploaded without one.
+    pub cachix_signers: Fact<List<CachixSigner>>,
+    /// What its server says of the caches that have a key here or are set as substituters here; unobserved where the round of questions was
+    /// left out.
+    pub cachix_caches: Fact<List<CachixCache>>,
 }
 
 /// One public key.
@@ -45,7 +52,7 @@ pub struct TrustedKey {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServedCache {
-    /// The URL, without userinfo, query and last slash.
+    /// The URL, without userinfo, query and last slash; of a bucket `s3://NAME?endpoint=SCHEME://HOST:PORT`.
     pub url: String,
     /// Under which names other findings know it: its host, its host and port, and the setting with its value.
     pub known_as: Vec<String>,
@@ -54,23 +61,24 @@ pub struct ServedCache {
     /// Whether its URL says `trusted=true`, with which Nix asks for no signature.
     #[schemars(extend("x-disclosure" = "public"))]
     pub exempt: bool,
-    /// Whether something answered at all: HTTP, or for `file://` a directory.
+    /// Whether something answered at all: HTTP, for `s3://` the endpoint, for `file://` a directory.
     #[schemars(extend("x-disclosure" = "public"))]
     pub answers: Fact<bool>,
-    /// `attic`, `cachix`, `harmonia` or `nix-cache`, by its own answer; `http` for what is no cache; absent without an answer.
+    /// `attic`, `cachix`, `harmonia` or `nix-cache`, by its own answer; `s3` for a cache in a bucket; `http` for what is no cache; absent without an answer.
     #[schemars(extend("x-disclosure" = "public"))]
     pub kind: Fact<String>,
-    /// The status of `nix-cache-info` asked without a login; absent for `file://` and without an answer.
+    /// The status of `nix-cache-info` asked without a login; absent for `file://`, for a bucket that is
+    /// asked with a key at once, and without an answer.
     #[schemars(extend("x-disclosure" = "public"))]
     pub status: Fact<u16>,
-    /// Where the login stands that Nix here would show this host: the netrc-file and line, or the setting whose URL holds it; absent
-    /// when there is none.
+    /// Where the login stands that Nix here would show this host: the netrc-file and line, the setting whose URL holds it, or
+    /// for a bucket the place of the access key; absent when there is none.
     pub login: Fact<String>,
     /// The status with that login; absent where none was needed or there is none.
     #[schemars(extend("x-disclosure" = "public"))]
     pub login_status: Fact<u16>,
-    /// Whether it lets this context read, with the login that it has: 401 and 403 are no, 200 is yes. Absent where nobody answers or
-    /// the status says something else.
+    /// Whether it lets this context read, with the login that it has: 401 and 403 are no, 200 is yes; of a bucket, what its store's
+    /// answer means (`logins.s3.outcome`). Absent where nobody answers or the status says something else.
     #[schemars(extend("x-disclosure" = "public"))]
     pub admitted: Fact<bool>,
     /// The store directory of its paths (`nix-cache-info`); Nix refuses a cache of another one. Absent where it says none.
@@ -182,4 +190,67 @@ pub struct AtticCache {
     /// Whether that has the scheme, host and port that are configured here.
     #[schemars(extend("x-disclosure" = "public"))]
     pub same_address: Fact<bool>,
+}
+
+/// The client of cachix (`cachix.dhall`, `CACHIX_AUTH_TOKEN`), and the public half of its token.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CachixClient {
+    /// The URL of its server, without userinfo and query.
+    pub endpoint: String,
+    /// The file, or the variable, in which it is configured.
+    pub origin: String,
+    /// The file or the variable that holds the token; absent when there is none.
+    pub token: Fact<String>,
+    /// When the token ends (`exp`), in milliseconds since 1970; absent where it does not say.
+    pub expires: Fact<i64>,
+    /// Whether it holds at this instant by this machine's clock (`nbf`, `exp`); absent without a token, and for one that says nothing of time.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub current: Fact<bool>,
+}
+
+/// A key by which uploads to a cache of cachix are signed here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CachixSigner {
+    /// The cache; absent for the key of `CACHIX_SIGNING_KEY`, which is for whatever cache the command names.
+    pub cache: Fact<String>,
+    /// Where Nix fetches from that cache, `https://CACHE.HOST`; absent without a cache.
+    pub url: Fact<String>,
+    /// The name that its signatures have, `CACHE.HOST-1`; absent without a cache.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub key_name: Fact<String>,
+    /// The public half, `name:base64`; without a cache, base64 alone.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub public_key: Fact<String>,
+    /// The file, or the variable.
+    pub origin: String,
+    /// Whether it decides: where `CACHIX_SIGNING_KEY` is set, no key of the file signs.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub in_use: Fact<bool>,
+}
+
+/// One cache of cachix, as its server describes it to this context.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CachixCache {
+    /// The cache's name.
+    pub cache: String,
+    /// Where Nix fetches from it.
+    pub url: String,
+    /// The status of its description, asked with the token of this context where there is one; absent when nobody answers.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub status: Fact<u16>,
+    /// Whether everybody may read it; absent where the server does not say.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub public: Fact<bool>,
+    /// What the token permits, in the server's word: `Read`, `Write`, `Admin`; absent where it does not say.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub permission: Fact<String>,
+    /// The public keys by which consumers are to judge its signatures, as the server gives them to `cachix use`; absent where it does not say.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub public_keys: Fact<Vec<String>>,
+    /// The public half of the key in use here for uploads to it; absent where none is, and the server signs.
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub signer: Fact<String>,
 }

@@ -17,7 +17,10 @@ mod ssh;
 mod store;
 mod tools;
 
-pub use caches::{AtticCache, AtticServer, Caches, PathSignature, ServedCache, ServedPath, TrustedKey};
+pub use caches::{
+    AtticCache, AtticServer, Caches, CachixCache, CachixClient, CachixSigner, PathSignature, ServedCache, ServedPath,
+    TrustedKey,
+};
 pub use credentials::{AwsChain, CredentialFile, Credentials, NetrcEntry, RegistryLogin, S3Key};
 pub use engine::Engine;
 pub use identity::{Capabilities, Home, HostIdentity, IdRange, Identity, Namespaces, Passwd, Process};

@@ -7,7 +7,7 @@ use crate::probe::environment::Environment;
 use crate::probe::logins::route::Barred;
 use crate::probe::{Target, Wishes};
 use crate::snapshot::endpoint::NamedEndpoint;
-use crate::snapshot::facts::{Facts, S3Key};
+use crate::snapshot::facts::{Facts, RunnerEntry, S3Key};
 use crate::snapshot::secret::Secret;
 use crate::snapshot::{Fact, List, Reason};
 use crate::sys::process::ProcessDirectory;
@@ -119,6 +119,27 @@ fn without_a_key_a_substituter_is_asked_as_nobody_only_where_it_is_certain_that_
     assert!(bindings(&named, &facts, Vec::new())[0].unknown.is_some());
     facts.credentials.aws.provider = Fact::Unobserved(Reason::NoProcess);
     assert_eq!(bindings(&named, &facts, Vec::new())[0].unknown, Some(Reason::NoProcess));
+}
+
+#[test]
+fn a_runners_key_is_for_the_server_and_the_bucket_of_its_own_cache_section() {
+    let mut facts = seen();
+    let entry = |short: &str, bucket: Fact<String>| RunnerEntry {
+        short: short.into(),
+        cache_bucket: bucket,
+        ..RunnerEntry::default()
+    };
+    let entries = vec![
+        entry("AbC", Fact::Present("runner".into())),
+        entry("DeF", Fact::Absent),
+        entry("GhI", Fact::Present("a/b?x".into())),
+    ];
+    facts.runner.entries = Fact::Present(List::complete(entries));
+    let keys = ["AbC", "DeF", "GhI"].map(|short| key("gitlab-runner", short, Some("http://10.0.0.1:9000")));
+    let named = [("http://10.0.0.1:9000", "gitlab-runner cache of AbC")];
+    let bound = bindings(&named, &facts, keys.into());
+    let seen: Vec<_> = bound.iter().map(|one| (one.bucket.as_deref(), one.unknown.is_some())).collect();
+    assert_eq!(seen, [(Some("runner"), false), (None, false), (None, true)]);
 }
 
 #[test]
