@@ -19,11 +19,17 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
     let attic = unmade(facts().map(|facts| &facts.caches.attic_caches));
     let trusted = unmade(facts().map(|facts| &facts.caches.keys));
     let servers = unmade(facts().map(|facts| &facts.caches.attic));
+    let seen = unmade(facts().map(|facts| &facts.paths.seen));
+    let files = unmade(facts().map(|facts| &facts.paths.files));
+    let sockets = unmade(facts().map(|facts| &facts.paths.sockets));
+    let binds = unmade(facts().map(|facts| &facts.paths.binds));
     let rounds = [
         ("endpoint was asked", "what answers there", [("reach.endpoints", endpoints), ("reach.bundles", bundles)]),
         ("credential was shown to its endpoint", "logins", [("logins.s3", keys), ("logins.registries", registries)]),
         ("binary cache was asked", "signatures", [("caches.served", served), ("caches.attic_caches", attic)]),
         ("trusted key was read", "keys", [("caches.keys", trusted), ("caches.attic", servers)]),
+        ("path was looked for where others name it", "paths", [("paths.seen", seen), ("paths.binds", binds)]),
+        ("file or socket was looked at", "named files", [("paths.files", files), ("paths.sockets", sockets)]),
     ];
     let (mut left_out, mut notes) = (BTreeSet::new(), Vec::new());
     for (what, about, lists) in rounds {

@@ -42,6 +42,7 @@ const FAMILIES: &[Family] = &[
         sight.endpoints.extend(named.into_iter().filter(|one| !sight.endpoints.contains(one)).collect::<Vec<_>>());
     }),
     ("store", |target, sight| sight.facts.store = probe::store::observe(target, &sight.facts.nix)),
+    ("paths", |target, sight| sight.facts.paths = probe::paths::observe(target, &sight.facts)),
     ("tools", |target, sight| sight.facts.tools = probe::tools::observe(target)),
     ("network", |target, sight| {
         sight.endpoints.extend(probe::network::from_environment(target));

@@ -24,6 +24,7 @@ mod handshake;
 mod job;
 mod left_out;
 pub mod look;
+mod named_paths;
 mod output;
 mod pages;
 mod probe;

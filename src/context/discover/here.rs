@@ -112,6 +112,7 @@ impl<'a> Here<'a> {
             environment: EnvironmentSource::Process,
             runner: RunnerPart::None,
             asked: None,
+            binds: None,
         })
     }
 
