@@ -28,6 +28,7 @@ mod logins;
 mod minio;
 mod nix;
 mod nixos;
+mod paths;
 mod pipeline;
 mod reaching;
 mod rights;
@@ -251,6 +252,23 @@ const WORLDS: &[World] = &[
     (
         "a_credential_is_shown_to_its_own_endpoint_and_to_nobody_else",
         shown::a_credential_is_shown_to_its_own_endpoint_and_to_nobody_else,
+    ),
+    (
+        "a_root_that_a_job_made_where_the_collector_sees_nothing",
+        paths::a_root_that_a_job_made_where_the_collector_sees_nothing,
+    ),
+    (
+        "a_netrc_that_a_trusted_job_has_the_daemon_open_where_it_is_not",
+        paths::a_netrc_that_a_trusted_job_has_the_daemon_open_where_it_is_not,
+    ),
+    ("a_netrc_that_the_user_of_a_job_may_not_read", paths::a_netrc_that_the_user_of_a_job_may_not_read),
+    (
+        "a_socket_that_is_not_there_or_a_directory_or_left_from_before_a_restart_or_anothers",
+        paths::a_socket_that_is_not_there_or_a_directory_or_left_from_before_a_restart_or_anothers,
+    ),
+    (
+        "a_volume_that_the_hosts_engine_takes_from_the_host_and_the_job_means_its_own",
+        paths::a_volume_that_the_hosts_engine_takes_from_the_host_and_the_job_means_its_own,
     ),
     ("what_is_recorded_shows_every_fact_seen_and_unseen", fixtures::what_is_recorded_shows_every_fact_seen_and_unseen),
 ];

@@ -10,12 +10,12 @@ use super::{RESERVE, look_from, not_entered, scope};
 use crate::cli::arguments::Looking;
 use crate::cli::configuration::{Allow, Configuration};
 use crate::cli::exit::Failure;
+use crate::cli::named_paths::Around;
 use crate::cli::runners;
 use crate::context::discover::docker::Named;
 use crate::context::{
     Asker, Asking, Context, Discovered, EnvironmentSource, IdentitySource, Refused, RunnerPart, Scope, discover,
 };
-use crate::cli::named_paths::Around;
 use crate::probe::Wishes;
 use crate::probe::paths::PathWishes;
 use crate::snapshot::secret::RunKey;

@@ -8,15 +8,8 @@ use crate::snapshot::{Fact, List};
 use crate::sys::{Access, LookError};
 
 /// The settings whose value is a path, or a list of them.
-const SETTINGS: [&str; 7] = [
-    "netrc-file",
-    "ssl-cert-file",
-    "secret-key-files",
-    "pre-build-hook",
-    "post-build-hook",
-    "diff-hook",
-    "build-hook",
-];
+const SETTINGS: [&str; 7] =
+    ["netrc-file", "ssl-cert-file", "secret-key-files", "pre-build-hook", "post-build-hook", "diff-hook", "build-hook"];
 
 /// One element per path that some file or `NIX_CONFIG` sets.
 pub(super) fn observe(target: &Target<'_>, mounts: &Mounts, nix: &Nix) -> Fact<List<NamedFile>> {

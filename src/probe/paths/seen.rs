@@ -92,7 +92,8 @@ fn place(target: &Target<'_>, mounts: &Mounts, asked: &AskedPath) -> SeenPath {
 /// What an engine puts together of an image's layers is mounted at `/` of one container and at no such path elsewhere.
 fn layered(place: &Place) -> Fact<bool> {
     let mount = &place.mount;
-    mount.point.as_ref().and_then(|point| {
-        mount.filesystem.as_ref().map(|filesystem| point == "/" && filesystem.as_str() == "overlay")
-    })
+    mount
+        .point
+        .as_ref()
+        .and_then(|point| mount.filesystem.as_ref().map(|filesystem| point == "/" && filesystem.as_str() == "overlay"))
 }
