@@ -5,9 +5,10 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 
 use crate::doctor::{Report, assert_twins, doctor};
-use crate::engine::{Background, Container, docker};
+use crate::engine::{Background, Container, docker, gateway};
 use crate::image::{BUSYBOX, CURL, NIX};
 use crate::nix::NixDaemon;
+use crate::signatures::{self, FORGETFUL, PASSWORD};
 
 const JOB: &str = "parallax-world-job";
 const SLEEP: &[&str] = &["sleep", "900"];
@@ -73,43 +74,50 @@ pub fn a_root_that_a_job_made_where_the_collector_sees_nothing() {
     // A link that was removed everywhere is nobody's loss.
     std::fs::remove_file(&link).expect("removed");
     let removed = doctor(&[], &nix.environment());
-    assert!(removed.rows("paths/gc-root", &[]).is_empty(), "{:#?}", removed.rows("paths/gc-root", &[]));
+    assert!(removed.rows("paths/gc-root", &[&link]).is_empty(), "{:#?}", removed.rows("paths/gc-root", &[]));
 }
 
 pub fn a_netrc_that_a_trusted_job_has_the_daemon_open_where_it_is_not() {
-    let nix = NixDaemon::start("trusted-users = root\n");
-    let (file, inside) = (nix.path("jobs/netrc"), nix.text("secrets/netrc"));
-    std::fs::create_dir_all(nix.path("jobs")).expect("mkdir");
-    std::fs::write(&file, "machine cache.test login ci password cAnArY-of-netrc\n").expect("written");
-    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("chmod");
-    let run = |source: &str| {
-        let setting = format!("NIX_CONFIG=netrc-file = {inside}");
-        let mounts = ["-v".to_owned(), format!("{source}:{inside}:ro"), "-e".to_owned(), setting];
-        let container = job(NIX, &of_daemon(&nix, &mounts));
-        let shown = container.exec(&["sh", "-c", "nix show-config 2>/dev/null | grep netrc-file"]);
-        assert!(shown.as_ref().is_ok_and(|text| text.contains(&inside)), "Nix in the job names it: {shown:?}");
-        doctor(&[], &nix.environment())
+    let mut world = signatures::World::new(Some("present"), Some(PASSWORD));
+    let key = world.key("present");
+    let configure = |world: &mut signatures::World, trusted: &str| {
+        let keys = format!("trusted-public-keys = {key}\nsubstituters =\n");
+        world.nix.configure(&format!("{FORGETFUL}{keys}trusted-users = {trusted}\n"));
+        world.nix.restart();
     };
-    let broken = run(&file.display().to_string());
-    std::fs::create_dir_all(nix.path("secrets")).expect("mkdir");
-    std::fs::copy(&file, &inside).expect("the daemon's");
-    let repaired = run(&inside);
+    configure(&mut world, "root");
+    let inside = world.nix.text("secrets/netrc");
+    let login = format!("machine {} login user password {PASSWORD}\n", gateway());
+    let of_job = world.write("jobs/netrc", &login, 0);
+    let run = |world: &signatures::World, source: &str, further: &[&str]| {
+        let setting = format!("NIX_CONFIG=netrc-file = {inside}\nsubstituters = {}\n", world.url);
+        let mounts = ["-v".to_owned(), format!("{source}:{inside}:ro"), "-e".to_owned(), setting];
+        let container = job(NIX, &of_daemon(&world.nix, &[mounts.to_vec(), options(further)].concat()));
+        // Nix says whether the daemon reads it: the cache asks for the login that stands there.
+        let downloads = container.exec(&["nix-store", "--realise", &world.path]).is_ok();
+        if downloads {
+            said(&world.nix, "nix-store", &["--delete", &world.path]);
+        }
+        (doctor(&[], &world.nix.environment()), downloads)
+    };
+    let (broken, downloads) = run(&world, &of_job.display().to_string(), &[]);
+    assert!(!downloads, "the daemon has no login");
+    world.write("secrets/netrc", &login, 0);
+    let (repaired, downloads) = run(&world, &inside, &[]);
+    assert!(downloads, "the daemon reads the same file");
     assert_twins("netrc-of-job", &broken, &repaired, "paths/file-of-daemon", &["job", &inside]);
     let told = message(&broken, "paths/file-of-daemon", &[&inside]);
     assert!(told.contains("nothing is at that path"), "{told}");
     for report in [&broken, &repaired] {
-        assert!(!report.json.to_string().contains("cAnArY"), "no password is printed");
+        assert!(!report.json.to_string().contains(PASSWORD), "no password is printed");
     }
-    // The daemon opens nothing for whom it does not trust, so there nothing is lost by it, and nothing is asked of it.
-    nix.configure("trusted-users = nobody\n");
-    let mut nix = nix;
-    nix.restart();
-    std::fs::remove_dir_all(nix.path("secrets")).expect("removed");
-    let setting = format!("NIX_CONFIG=netrc-file = {inside}");
-    let mounts = ["-v".to_owned(), format!("{}:{inside}:ro", file.display()), "-e".to_owned(), setting];
-    let _job = job(NIX, &of_daemon(&nix, &[mounts.to_vec(), options(&["-u", "1000:1000"])].concat()));
-    let untrusted = doctor(&[], &nix.environment());
-    assert!(untrusted.rows("paths/file-of-daemon", &[&inside]).iter().all(|row| row["outcome"] != "incoherent"));
+    // The daemon opens nothing for whom it does not trust: there nothing is asked of it, and nothing is lost by it.
+    configure(&mut world, "nobody");
+    std::fs::remove_dir_all(world.nix.path("secrets")).expect("removed");
+    let (untrusted, downloads) = run(&world, &of_job.display().to_string(), &["-u", "1000:1000"]);
+    assert!(!downloads);
+    let row = untrusted.row("paths/file-of-daemon", &["job", &inside]);
+    assert_eq!(row["outcome"], "coherent", "{row:#}");
 }
 
 pub fn a_netrc_that_the_user_of_a_job_may_not_read() {
@@ -120,7 +128,7 @@ pub fn a_netrc_that_the_user_of_a_job_may_not_read() {
     std::fs::write(&conf, "netrc-file = /etc/nix/netrc\n").expect("written");
     let run = |mode: u32| {
         std::fs::set_permissions(&netrc, PermissionsExt::from_mode(mode)).expect("chmod");
-        let mut all = options(&["-u", "1000:1000", "-e", "HOME=/home/job", "-v"]);
+        let mut all = options(&["-u", "1000:1000", "-e", "HOME=/home/job", "-e", "NIX_REMOTE=local", "-v"]);
         all.push(format!("{}:/etc/nix/netrc:ro", netrc.display()));
         all.extend(["-v".to_owned(), format!("{}:/etc/nix/nix.conf:ro", conf.display())]);
         let container = job(NIX, &all);
@@ -159,7 +167,9 @@ impl Engine {
     fn restart(&mut self) {
         self.stop();
         let log = std::fs::File::create(self.directory.path().join("log")).expect("a log");
-        let mut command = Command::new("dockerd");
+        // In a network of its own: without one the engine would take away the bridge of the other.
+        let mut command = Command::new("unshare");
+        command.args(["--net", "dockerd"]);
         command.args(["--data-root", &self.text("data"), "--exec-root", &self.text("exec")]);
         command.args(["--pidfile", &self.text("pid"), "-H", &format!("unix://{}", self.text("run/docker.sock"))]);
         command.args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs"]);

@@ -19,23 +19,23 @@ const ROLE: &str = "job";
 const LABELS: [&str; 4] =
     ["--label", "com.gitlab.gitlab-runner.managed=true", "--label", "com.gitlab.gitlab-runner.type=build"];
 /// What the cache asks for in the world with a login.
-const PASSWORD: &str = "cAnArY-of-the-cache";
+pub const PASSWORD: &str = "cAnArY-of-the-cache";
 /// Nix remembers what a cache said; nothing of it may outlive a configuration.
-const FORGETFUL: &str =
+pub const FORGETFUL: &str =
     "narinfo-cache-positive-ttl = 0\nnarinfo-cache-negative-ttl = 0\nsandbox = false\ntrusted-users = root\n";
 
 /// A daemon, a cache with one path, and a server before it.
-struct World {
-    nix: NixDaemon,
-    url: String,
+pub struct World {
+    pub nix: NixDaemon,
+    pub url: String,
     /// The path that the cache serves and the store has not.
-    path: String,
+    pub path: String,
     _server: Background,
 }
 
 impl World {
     /// Builds a path, copies it into a cache, signed by this key or by none, and takes it out of the store.
-    fn new(signed_by: Option<&str>, password: Option<&str>) -> Self {
+    pub fn new(signed_by: Option<&str>, password: Option<&str>) -> Self {
         let nix = NixDaemon::start(FORGETFUL);
         for (file, name) in [("present", "world-1"), ("former", "world-1")] {
             let (secret, public) = (nix.text(file), nix.text(&format!("{file}.pub")));
@@ -68,11 +68,11 @@ impl World {
         world
     }
 
-    fn key(&self, name: &str) -> String {
+    pub fn key(&self, name: &str) -> String {
         std::fs::read_to_string(self.nix.path(&format!("{name}.pub"))).expect("a key").trim().to_owned()
     }
 
-    fn write(&self, name: &str, text: &str, owner: u32) -> PathBuf {
+    pub fn write(&self, name: &str, text: &str, owner: u32) -> PathBuf {
         let file = self.nix.path(name);
         std::fs::create_dir_all(file.parent().expect("a directory")).expect("mkdir");
         std::fs::write(&file, text).expect("written");
