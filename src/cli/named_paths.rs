@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::context::discover::docker::Named;
 use crate::context::enter::{Entrance, Looked};
 use crate::probe::Wishes;
-use crate::probe::paths::{AskedPath, NamedAs, PathWishes};
+use crate::probe::paths::{AskedPath, LATER, NamedAs, PathWishes};
 use crate::snapshot::secret::RunKey;
 use crate::snapshot::{Fact, List, Reason};
 
@@ -60,36 +60,65 @@ pub(super) async fn ask(
         return Ok(());
     }
     let questions = questions(contexts, looks, around);
-    let mut turns = Vec::new();
-    let mut asked = Vec::new();
-    for (index, question) in questions.iter().enumerate().filter(|(_, question)| !question.paths.is_empty()) {
-        let (Some(context), Some(look)) = (contexts.get(index), looks.get(index)) else { continue };
-        let paths = PathWishes { asked: Some(question.paths.iter().cloned().collect()), ..PathWishes::default() };
-        let wishes = Wishes { paths, ..wishes.clone() };
-        turns.push((gather::request(context, key, &wishes, Some(""))?, handshake::all_but(&["paths"], look)?));
-        asked.push((index, format!("paths, as {}", context.header.name)));
+    let is_asked = |(index, question): (usize, &Question)| (!question.paths.is_empty()).then_some(index);
+    let asked: Vec<usize> = questions.iter().enumerate().filter_map(is_asked).collect();
+    for (look, question) in looks.iter_mut().zip(&questions).filter(|(look, _)| look.refused.is_none()) {
+        // Whoever was entered and asked nothing has nothing to see.
+        look.facts.paths.seen = Fact::Present(List { items: Vec::new(), more: question.more.clone() });
     }
-    let names: Vec<String> = asked.iter().map(|(_, name)| name.clone()).collect();
-    let until = deadline.min(Instant::now() + PATIENCE);
-    let answers = gather::in_parallel(entrance, turns, &names, until).await?;
-    put(looks, &questions, asked.iter().map(|(index, _)| *index).zip(answers));
+    let turn = |waiting: bool, asked: &[usize], looks: &[Looked]| {
+        let mut turns = Vec::new();
+        for index in asked {
+            let Some(((context, look), question)) =
+                contexts.get(*index).zip(looks.get(*index)).zip(questions.get(*index))
+            else {
+                continue;
+            };
+            let paths =
+                PathWishes { asked: Some(question.paths.iter().cloned().collect()), waiting, ..PathWishes::default() };
+            let wishes = Wishes { paths, ..wishes.clone() };
+            turns.push((gather::request(context, key, &wishes, Some(""))?, handshake::all_but(&["paths"], look)?));
+        }
+        Ok::<_, Failure>(turns)
+    };
+    let names = |asked: &[usize]| -> Vec<String> {
+        let contexts = asked.iter().filter_map(|index| contexts.get(*index));
+        contexts.map(|context| format!("paths, as {}", context.header.name)).collect()
+    };
+    let until = || deadline.min(Instant::now() + PATIENCE);
+    let answers = gather::in_parallel(entrance, turn(false, &asked, looks)?, &names(&asked), until()).await?;
+    let waiting: Vec<usize> = put(looks, asked.iter().copied().zip(answers));
+    if !waiting.is_empty() {
+        let answers = gather::in_parallel(entrance, turn(true, &waiting, looks)?, &names(&waiting), until()).await?;
+        put(looks, waiting.iter().copied().zip(answers));
+    }
     tie(contexts, &questions);
     Ok(())
 }
 
-/// Whoever was entered and asked nothing has nothing to see.
-fn put(looks: &mut [Looked], questions: &[Question], answers: impl Iterator<Item = (usize, Looked)>) {
-    for (look, question) in looks.iter_mut().zip(questions).filter(|(look, _)| look.refused.is_none()) {
-        look.facts.paths.seen = Fact::Present(List { items: Vec::new(), more: question.more.clone() });
-    }
+/// Adds what was seen to what is known, and returns who has left something for a child that may wait.
+fn put(looks: &mut [Looked], answers: impl Iterator<Item = (usize, Looked)>) -> Vec<usize> {
+    let later = |reason: &Reason| matches!(reason, Reason::Disabled { by } if by == LATER);
+    let mut waiting = Vec::new();
     for (index, answer) in answers {
-        let (Some(look), Some(question)) = (looks.get_mut(index), questions.get(index)) else { continue };
+        let Some(look) = looks.get_mut(index) else { continue };
         look.unfinished.extend(answer.unfinished);
-        look.facts.paths.seen = match answer.facts.paths.seen {
-            Fact::Present(list) => Fact::Present(List { more: list.more.or_else(|| question.more.clone()), ..list }),
-            other => other,
+        let Fact::Present(known) = &mut look.facts.paths.seen else { continue };
+        let more = match answer.facts.paths.seen {
+            Fact::Present(list) => {
+                known.items.extend(list.items);
+                list.more
+            }
+            Fact::Absent => None,
+            // A context that is gone, or a path that nobody answers for.
+            Fact::Unobserved(reason) => Some(reason),
         };
+        if more.as_ref().is_some_and(later) {
+            waiting.push(index);
+        }
+        known.more = known.more.take().or_else(|| more.filter(|reason| !later(reason)));
     }
+    waiting
 }
 
 /// Who has a job's directory mounted has to do with the job.

@@ -29,6 +29,8 @@ pub struct PathWishes {
     pub binds: Option<Vec<(String, String)>>,
     /// The second round: what others name. Then nothing else is looked at.
     pub asked: Option<Vec<AskedPath>>,
+    /// Look at those of them alone that lie on filesystems which may never answer; else at all others.
+    pub waiting: bool,
 }
 
 /// A path that another context names.
@@ -53,6 +55,9 @@ pub enum NamedAs {
     /// A volume that this context, by its id, has mounted.
     Volume(String),
 }
+
+/// Who looks at what may never answer, where that was left for later.
+pub const LATER: &str = "a child that waits for filesystems of others";
 
 /// Looks at what this context names itself; or, in the second round, at what others name and nothing else.
 pub fn observe(target: &Target<'_>, facts: &Facts) -> Paths {

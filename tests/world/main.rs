@@ -258,6 +258,10 @@ const WORLDS: &[World] = &[
         paths::a_root_that_a_job_made_where_the_collector_sees_nothing,
     ),
     (
+        "a_root_below_a_filesystem_that_never_answers_costs_itself_and_no_other",
+        paths::a_root_below_a_filesystem_that_never_answers_costs_itself_and_no_other,
+    ),
+    (
         "a_netrc_that_a_trusted_job_has_the_daemon_open_where_it_is_not",
         paths::a_netrc_that_a_trusted_job_has_the_daemon_open_where_it_is_not,
     ),

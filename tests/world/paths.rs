@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::doctor::{Report, assert_twins, doctor};
 use crate::engine::{Background, Container, docker, gateway};
+use crate::hostile::DeadMount;
 use crate::image::{BUSYBOX, CURL, NIX};
 use crate::nix::NixDaemon;
 use crate::signatures::{self, FORGETFUL, PASSWORD};
@@ -49,32 +50,78 @@ fn message<'a>(report: &'a Report, check: &str, words: &[&str]) -> &'a str {
     report.row(check, words)["message"].as_str().expect("a message")
 }
 
-pub fn a_root_that_a_job_made_where_the_collector_sees_nothing() {
-    let nix = NixDaemon::start("sandbox = false\ntrusted-users = root\n");
-    let expression = "derivation { name = \"held\"; system = builtins.currentSystem; builder = \"/bin/sh\"; \
-                      args = [\"-c\" \"echo held > $out\"]; }";
-    let path = said(&nix, "nix-build", &["--no-out-link", "-E", expression]);
-    let (directory, link) = (nix.text("builds/project"), nix.text("builds/project/result"));
-    let add = format!("mkdir -p {directory} && nix-store --realise {path} --add-root {link} --indirect");
-    let run = |mounts: &[String]| {
-        let container = job(NIX, &of_daemon(&nix, mounts));
+/// A daemon with one path in its store, and a link to be made of it.
+struct Built {
+    nix: NixDaemon,
+    path: String,
+    directory: String,
+    link: String,
+}
+
+impl Built {
+    fn new() -> Self {
+        let nix = NixDaemon::start("sandbox = false\ntrusted-users = root\n");
+        let expression = "derivation { name = \"held\"; system = builtins.currentSystem; builder = \"/bin/sh\"; \
+                          args = [\"-c\" \"echo held > $out\"]; }";
+        let path = said(&nix, "nix-build", &["--no-out-link", "-E", expression]);
+        let (directory, link) = (nix.text("builds/project"), nix.text("builds/project/result"));
+        Self { nix, path, directory, link }
+    }
+
+    /// A job that makes its root by the daemon.
+    fn job(&self, mounts: &[String]) -> Container {
+        let container = job(NIX, &of_daemon(&self.nix, mounts));
+        let (directory, path, link) = (&self.directory, &self.path, &self.link);
+        let add = format!("mkdir -p {directory} && nix-store --realise {path} --add-root {link} --indirect");
         container.exec(&["sh", "-c", &add]).expect("the job makes its root");
+        container
+    }
+
+    /// The job's directory is the host's.
+    fn shared(&self) -> Vec<String> {
+        std::fs::create_dir_all(&self.directory).expect("mkdir");
+        vec!["-v".to_owned(), format!("{0}:{0}", self.directory)]
+    }
+}
+
+pub fn a_root_that_a_job_made_where_the_collector_sees_nothing() {
+    let built = Built::new();
+    let (nix, path, link) = (&built.nix, &built.path, &built.link);
+    let run = |mounts: &[String]| {
+        let _job = built.job(mounts);
         let report = doctor(&[], &nix.environment());
         // The collector takes away what it finds stale, so it is asked last.
-        (report, said(&nix, "nix-store", &["--gc", "--print-roots"]))
+        (report, said(nix, "nix-store", &["--gc", "--print-roots"]))
     };
     let (broken, roots) = run(&[]);
-    assert!(!roots.contains(&path), "the collector has lost it: {roots}");
-    std::fs::create_dir_all(&directory).expect("mkdir");
-    let (repaired, roots) = run(&["-v".to_owned(), format!("{directory}:{directory}")]);
-    assert!(roots.contains(&link) && roots.contains(&path), "the collector holds it: {roots}");
-    assert_twins("root-lost", &broken, &repaired, "paths/gc-root", &["job", &link]);
-    let told = message(&broken, "paths/gc-root", &[&link]);
-    assert!(told.contains("nothing is at that path") && told.contains(&path), "{told}");
+    assert!(!roots.contains(path), "the collector has lost it: {roots}");
+    let (repaired, roots) = run(&built.shared());
+    assert!(roots.contains(link) && roots.contains(path), "the collector holds it: {roots}");
+    assert_twins("root-lost", &broken, &repaired, "paths/gc-root", &["job", link]);
+    let told = message(&broken, "paths/gc-root", &[link]);
+    assert!(told.contains("nothing is at that path") && told.contains(path), "{told}");
     // A link that was removed everywhere is nobody's loss.
-    std::fs::remove_file(&link).expect("removed");
+    std::fs::remove_file(link).expect("removed");
     let removed = doctor(&[], &nix.environment());
-    assert!(removed.rows("paths/gc-root", &[&link]).is_empty(), "{:#?}", removed.rows("paths/gc-root", &[]));
+    assert!(removed.rows("paths/gc-root", &[link]).is_empty(), "{:#?}", removed.rows("paths/gc-root", &[link]));
+}
+
+pub fn a_root_below_a_filesystem_that_never_answers_costs_itself_and_no_other() {
+    let mut built = Built::new();
+    let dead = DeadMount::at(&built.nix.path("dead"));
+    // The daemon stands in mounts of its own, and what is mounted later it does not see.
+    built.nix.restart();
+    let _job = built.job(&built.shared());
+    let auto = built.nix.path("var/gcroots/auto/dead");
+    std::os::unix::fs::symlink(built.nix.path("dead/result"), auto).expect("a link");
+    let report = doctor(&["--offline"], &built.nix.environment());
+    assert!(report.took.as_secs() < 20, "{:?}", report.took);
+    report.keep("root-never-answers");
+    assert_eq!(report.row("paths/gc-root", &["job", &built.link])["outcome"], "coherent");
+    let daemon =
+        report.json["contexts"].as_array().expect("contexts").iter().find(|one| one["id"] == "service:nix-daemon");
+    assert!(daemon.expect("the daemon")["limits"].to_string().contains("paths: no answer"), "{daemon:#?}");
+    drop(dead);
 }
 
 pub fn a_netrc_that_a_trusted_job_has_the_daemon_open_where_it_is_not() {

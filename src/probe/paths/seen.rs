@@ -2,11 +2,11 @@
 
 use super::files::readable;
 use super::roots::target_of;
-use super::{AskedPath, NamedAs};
+use super::{AskedPath, LATER, NamedAs};
 use crate::probe::store::places::{Mounts, look};
 use crate::probe::{Target, fact};
 use crate::snapshot::facts::{Place, SeenPath, Store};
-use crate::snapshot::{Fact, List};
+use crate::snapshot::{Fact, List, Reason};
 use crate::sys::LookError;
 
 /// One element per path; of a daemon's roots only those where something is, or where that could not be seen.
@@ -16,15 +16,19 @@ pub(super) fn observe(
     store: &Store,
     asked: &[AskedPath],
 ) -> Fact<List<SeenPath>> {
-    let all = asked.iter().map(|asked| match asked.named_as {
+    let waiting = target.wishes.paths.waiting;
+    let (now, later): (Vec<&AskedPath>, Vec<&AskedPath>) =
+        asked.iter().partition(|asked| mounts.may_wait(&asked.path) == waiting);
+    let all = now.iter().map(|asked| match asked.named_as {
         NamedAs::OwnRoot | NamedAs::RootOfDaemon => root(target, store, asked),
         NamedAs::File | NamedAs::Volume(_) => place(target, mounts, asked),
     });
     let is_nothing = |asked: &AskedPath, seen: &SeenPath| {
         asked.named_as == NamedAs::RootOfDaemon && seen.exists == Fact::Present(false)
     };
-    let kept = asked.iter().zip(all).filter(|(asked, seen)| !is_nothing(asked, seen)).map(|(_, seen)| seen);
-    Fact::Present(List::complete(kept.collect()))
+    let kept = now.iter().zip(all).filter(|(asked, seen)| !is_nothing(asked, seen)).map(|(_, seen)| seen);
+    let more = (!waiting && !later.is_empty()).then(|| Reason::Disabled { by: LATER.to_owned() });
+    Fact::Present(List { items: kept.collect(), more })
 }
 
 fn root(target: &Target<'_>, store: &Store, asked: &AskedPath) -> SeenPath {
@@ -52,9 +56,7 @@ fn live(target: &Target<'_>, store: &Store, link: &Fact<String>) -> Fact<bool> {
     let path = match link {
         Fact::Present(path) => path,
         Fact::Absent => return Fact::Present(false),
-        Fact::Unobserved(crate::snapshot::Reason::Unreadable { errno, .. })
-            if errno == "EACCES" && target.incomplete.is_empty() =>
-        {
+        Fact::Unobserved(Reason::Unreadable { errno, .. }) if errno == "EACCES" && target.incomplete.is_empty() => {
             return Fact::Present(false);
         }
         Fact::Unobserved(reason) => return Fact::Unobserved(reason.clone()),
