@@ -17,7 +17,8 @@ use super::store::places::Mounts;
 use crate::snapshot::facts::{Facts, Paths};
 use crate::snapshot::{Fact, Reason};
 
-pub use roots::MOST as MOST_ROOTS;
+/// No longer path can be asked for (`PATH_MAX`, `linux/limits.h`); a longer one in an environment is a trap or nonsense.
+const LONGEST: usize = 4096;
 
 /// What one context is asked about paths, for what other contexts and engines say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +85,12 @@ fn workplaces(target: &Target<'_>) -> Fact<Vec<String>> {
         return Fact::Unobserved(reason);
     }
     let values = NAMES.iter().filter_map(|name| target.variable(name).present().map(|value| (*value).to_owned()));
-    Fact::Present(values.filter(|value| value.starts_with('/') && value.trim_end_matches('/') != "").collect())
+    Fact::Present(values.filter(|value| is_path(value) && !value.trim_end_matches('/').is_empty()).collect())
+}
+
+/// Whether a text can be asked for: relative paths depend on a working directory that nobody knows.
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.len() < LONGEST
 }
 
 /// What our own rights reach may be more than the target's do.

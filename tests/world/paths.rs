@@ -4,7 +4,7 @@
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 
-use crate::doctor::{Report, assert_twins, doctor};
+use crate::doctor::{Report, assert_twins, doctor, parallax};
 use crate::engine::{Background, Container, docker, gateway};
 use crate::hostile::DeadMount;
 use crate::image::{BUSYBOX, CURL, NIX};
@@ -121,6 +121,11 @@ pub fn a_root_below_a_filesystem_that_never_answers_costs_itself_and_no_other() 
     let daemon =
         report.json["contexts"].as_array().expect("contexts").iter().find(|one| one["id"] == "service:nix-daemon");
     assert!(daemon.expect("the daemon")["limits"].to_string().contains("paths: no answer"), "{daemon:#?}");
+    // One context alone waits no longer for the others.
+    let output = parallax().args(["probe", "--container", JOB]).output().expect("parallax runs");
+    let snapshot: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(snapshot["facts"]["paths"]["seen"][0]["live"], true, "{:#}", snapshot["facts"]["paths"]);
     drop(dead);
 }
 

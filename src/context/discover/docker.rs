@@ -96,7 +96,7 @@ fn cause(error: &dyn std::error::Error) -> String {
 /// Who listens there; none where that can't be said.
 fn server(socket: &str) -> Option<ObjectId> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let stream = std::os::unix::net::UnixStream::connect(socket).ok()?;
+    let stream = crate::sys::Root::open("/").ok()?.connect(socket).ok()?;
     let pid = crate::sys::peer::credentials(&stream).ok()?.pid;
     let ticks = crate::sys::process::start_ticks(&crate::sys::process::stat_of(pid).ok()?)?;
     Some(ObjectId::process(boot.trim(), pid, ticks))

@@ -5,9 +5,14 @@ use crate::probe::store::is_daemon;
 use crate::probe::{Target, fact, reason};
 use crate::snapshot::facts::Store;
 use crate::snapshot::{Fact, List, Reason};
+use crate::sys::{Kind, LookError};
 
 /// The most that are read.
-pub const MOST: usize = 2048;
+const MOST: usize = 2048;
+/// The most bytes of them together: whoever may use a daemon may register any path.
+const BYTES: usize = 256 << 10;
+/// The longest target that is kept; one into a store is far shorter.
+const LONGEST: usize = 512;
 
 /// The paths, sorted, each once; absent in whatever is no daemon.
 pub(super) fn observe(target: &Target<'_>, store: &Store) -> Fact<List<String>> {
@@ -39,15 +44,30 @@ fn targets(target: &Target<'_>, directory: &str, names: &[String], is_cut: bool)
     }
     paths.sort();
     paths.dedup();
-    List { items: paths, more }
+    let mut left = BYTES;
+    let fits = |path: &String| {
+        left = left.saturating_sub(path.len());
+        left > 0
+    };
+    let count = paths.len();
+    let kept: Vec<String> = paths.into_iter().take_while(fits).collect();
+    if kept.len() < count {
+        more = more.or_else(|| Some(Reason::Truncated { at: kept.len() as u64, what: directory.to_owned() }));
+    }
+    List { items: kept, more }
 }
 
 /// Where the link of a root points, as written; absent where there is none, or something that is no link.
 pub(super) fn target_of(target: &Target<'_>, path: &str) -> Fact<String> {
     match target.root.look_at_link(path) {
-        Ok(seen) if seen.kind == crate::sys::Kind::Symlink => fact(target.root.link_target(path)),
+        Ok(seen) if seen.kind == Kind::Symlink => match fact(target.root.link_target(path)) {
+            Fact::Present(link) if link.len() > LONGEST => {
+                Fact::Unobserved(Reason::Truncated { at: LONGEST as u64, what: format!("the link {path}") })
+            }
+            link => link,
+        },
         Ok(_) => Fact::Absent,
-        Err(crate::sys::LookError::NotFound { .. }) => Fact::Absent,
+        Err(LookError::NotFound { .. }) => Fact::Absent,
         Err(error) => Fact::Unobserved(reason(error)),
     }
 }

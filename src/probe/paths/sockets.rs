@@ -77,7 +77,7 @@ fn read(target: &Target<'_>, path: &str) -> Result<Option<Vec<u8>>, Reason> {
 
 /// The path of `unix:///path`.
 fn unix(host: &str) -> Option<String> {
-    host.strip_prefix("unix://").filter(|path| path.starts_with('/')).map(str::to_owned)
+    host.strip_prefix("unix://").filter(|path| super::is_path(path)).map(str::to_owned)
 }
 
 fn one(target: &Target<'_>, mounts: &Mounts, named: &Named) -> NamedSocket {
