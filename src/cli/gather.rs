@@ -88,7 +88,7 @@ fn unseen_daemon(refused: &[Refused]) -> Option<Reason> {
 
 /// Looks from these contexts in parallel; then asks the daemons, each once per identity.
 async fn look_from(
-    mut contexts: Vec<Context>,
+    contexts: Vec<Context>,
     around: &Around<'_>,
     deadline: Instant,
     wishes: &Wishes,
@@ -123,7 +123,7 @@ async fn look_from(
         groups.iter().filter_map(|group| names.get(group.asks)).map(|name| format!("the daemon, as {name}")).collect();
     let answers = in_parallel(&entrance, turns, &asking, deadline).await?;
     handshake::distribute(&groups, answers, &mut looks);
-    named_paths::ask(&entrance, &mut contexts, &mut looks, around, (wishes, key, deadline)).await?;
+    named_paths::ask(&entrance, &contexts, &mut looks, around, (wishes, key, deadline)).await?;
     let mut asking = round_two::asking(&looks, wishes);
     // What a file declares does not run, and reaches nothing.
     asking.retain(|index| contexts.get(*index).is_some_and(|context| context.header.kind != ContextKind::Declared));

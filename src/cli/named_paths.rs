@@ -51,7 +51,7 @@ struct Question {
 /// Asks, and puts the answers where they belong.
 pub(super) async fn ask(
     entrance: &Arc<Entrance>,
-    contexts: &mut [Context],
+    contexts: &[Context],
     looks: &mut [Looked],
     around: &Around<'_>,
     (wishes, key, deadline): (&Wishes, &Arc<RunKey>, Instant),
@@ -92,7 +92,6 @@ pub(super) async fn ask(
         let answers = gather::in_parallel(entrance, turn(true, &waiting, looks)?, &names(&waiting), until()).await?;
         put(looks, waiting.iter().copied().zip(answers));
     }
-    tie(contexts, &questions);
     Ok(())
 }
 
@@ -119,19 +118,6 @@ fn put(looks: &mut [Looked], answers: impl Iterator<Item = (usize, Looked)>) -> 
         known.more = known.more.take().or_else(|| more.filter(|reason| !later(reason)));
     }
     waiting
-}
-
-/// Who has a job's directory mounted has to do with the job.
-fn tie(contexts: &mut [Context], questions: &[Question]) {
-    let volumes = questions.iter().flat_map(|question| &question.paths).filter_map(|asked| match &asked.named_as {
-        NamedAs::Volume(by) => Some((by.clone(), asked.path.clone())),
-        _ => None,
-    });
-    for (by, path) in volumes {
-        if let Some(context) = contexts.iter_mut().find(|context| context.header.id == by) {
-            context.header.chain.push(format!("has {path} mounted, where a job works"));
-        }
-    }
 }
 
 fn questions(contexts: &[Context], looks: &[Looked], around: &Around<'_>) -> Vec<Question> {

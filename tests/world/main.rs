@@ -274,6 +274,7 @@ const WORLDS: &[World] = &[
         "a_volume_that_the_hosts_engine_takes_from_the_host_and_the_job_means_its_own",
         paths::a_volume_that_the_hosts_engine_takes_from_the_host_and_the_job_means_its_own,
     ),
+    ("paths_that_there_was_no_time_for_are_unobserved", paths::paths_that_there_was_no_time_for_are_unobserved),
     ("what_is_recorded_shows_every_fact_seen_and_unseen", fixtures::what_is_recorded_shows_every_fact_seen_and_unseen),
 ];
 

@@ -338,3 +338,17 @@ pub fn a_volume_that_the_hosts_engine_takes_from_the_host_and_the_job_means_its_
     let told = message(&broken, "paths/volume-source", &[&project]);
     assert!(told.contains("parallax-world-sibling") && told.contains("/x"), "{told}");
 }
+
+/// Where nobody could be looked from in time, nothing of this is said to be there, or not to be.
+pub fn paths_that_there_was_no_time_for_are_unobserved() {
+    let nix = NixDaemon::start("");
+    let setting =
+        options(&["-e", "NIX_CONFIG=netrc-file = /etc/nix/netrc", "-e", "DOCKER_HOST=unix:///run/docker.sock"]);
+    let _job = job(NIX, &of_daemon(&nix, &setting));
+    let report = doctor(&["--offline", "--deadline", "0.5"], &nix.environment());
+    report.keep("paths-no-time");
+    let named =
+        report.findings().into_iter().filter(|f| f["check"].as_str().is_some_and(|id| id.starts_with("paths/")));
+    assert!(named.clone().all(|finding| finding["outcome"] != "incoherent"));
+    assert!(named.clone().any(|finding| finding["outcome"] == "unknown"), "{:#?}", named.collect::<Vec<_>>());
+}
