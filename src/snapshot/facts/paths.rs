@@ -110,6 +110,7 @@ pub struct SeenPath {
     #[schemars(extend("x-disclosure" = "public"))]
     pub named_as: String,
     /// For a volume: the id of the context that has it mounted; absent for others.
+    #[schemars(extend("x-disclosure" = "public"))]
     pub mounted_by: Fact<String>,
     /// Whether something is there: of a root the link itself counts, of others what it leads to.
     #[schemars(extend("x-disclosure" = "public"))]
