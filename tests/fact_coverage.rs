@@ -128,8 +128,15 @@ fn a_recorded_broken_world_is_found_again() {
     let mut count = 0;
     for world in broken {
         count += 1;
-        let (code, _) = compare(&world);
-        assert!([1, 4].contains(&code), "{world}: {code}");
+        let (code, report) = compare(&world);
+        let mut found =
+            report["findings"].as_array().expect("findings").iter().filter(|f| f["outcome"] == "incoherent");
+        // A warning beside what a recording of one context after the other can't know (whose loopback it was) is undetermined.
+        let is_warning = found.all(|f| f["severity"] == "warning");
+        assert!(if is_warning { [3, 4].contains(&code) } else { code == 1 }, "{world}: {code}");
+        let rows = &report["summary"]["rows"];
+        let count = |severity: &str| rows[severity].as_u64().expect("a count");
+        assert!(count("incoherent_errors") + count("incoherent_warnings") > 0, "{world}");
     }
     assert!(count >= 7, "{count} broken worlds");
 }

@@ -8,6 +8,7 @@ mod ask;
 pub(super) mod bundle;
 pub(super) mod certificate;
 pub(super) mod connect;
+mod exceptions;
 mod hosts;
 pub(super) mod http;
 pub(super) mod plan;

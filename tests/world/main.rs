@@ -8,6 +8,7 @@
     reason = "a test may fail loudly; without the standard harness clippy does not see that it is one"
 )]
 
+mod answering;
 mod asking;
 mod attic;
 mod beacons;
@@ -199,6 +200,8 @@ const WORLDS: &[World] = &[
     ("a_cache_that_one_job_has_no_route_to", reaching::a_cache_that_one_job_has_no_route_to),
     ("an_authority_in_one_jobs_bundle_only", reaching::an_authority_in_one_jobs_bundle_only),
     ("a_certificate_that_has_ended", reaching::a_certificate_that_has_ended),
+    ("a_certificate_that_is_for_another_name", answering::a_certificate_that_is_for_another_name),
+    ("a_service_whose_clock_is_twenty_minutes_ahead", answering::a_service_whose_clock_is_twenty_minutes_ahead),
     (
         "a_certificate_that_was_renewed_on_disk_and_not_in_the_process",
         reaching::a_certificate_that_was_renewed_on_disk_and_not_in_the_process,

@@ -12,7 +12,7 @@ use crate::image::{BUSYBOX, NIX};
 use crate::server::{At, Authority, INFO, Issued, Server, page};
 
 /// The host's address on the default bridge, with a free port.
-fn bridge() -> At {
+pub fn bridge() -> At {
     (gateway().parse().expect("an address"), 0)
 }
 
@@ -33,7 +33,7 @@ pub fn job(directory: &Path, name: &str, substituters: &str, options: &[&str]) -
 }
 
 /// Whether Nix in this container takes what answers there for a binary cache.
-fn nix_takes(container: &Container, url: &str) -> bool {
+pub fn nix_takes(container: &Container, url: &str) -> bool {
     let command = format!("timeout 20 nix --extra-experimental-features nix-command store ping --store {url} 2>&1");
     container.exec(&["/bin/busybox", "sh", "-c", &format!("/bin/busybox {command}")]).is_ok()
 }

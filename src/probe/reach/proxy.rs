@@ -1,13 +1,14 @@
 //! Which proxy a client here would go through, by the variables of its environment, and the tunnel through it.
 //!
-//! Only what curl, Nix (libcurl) and Go's clients agree in: `http_proxy` for http, `https_proxy` for https, `no_proxy` with exact hosts, domains and `*`;
-//! `all_proxy` for both, except in Go (`curl(1)`, "ENVIRONMENT"; Go's `net/http/httpproxy`). Where they differ (addresses and networks in `no_proxy`), it is unobserved.
+//! What curl, Nix (libcurl) and Go's clients agree in: `http_proxy` for http, `https_proxy` for https,
+//! `all_proxy` for both, except in Go (`curl(1)`, "ENVIRONMENT"; Go's `net/http/httpproxy`). Whom `no_proxy` takes out: [`super::exceptions`].
 
 use std::net::IpAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::exceptions;
 use super::plan::Client;
 use crate::formats::endpoint_url::EndpointUrl;
 use crate::probe::Target;
@@ -54,34 +55,12 @@ impl<'a> Proxies<'a> {
         let Some(proxy) = own.or_else(|| self.value("all_proxy").filter(|_| client != Client::Go)) else {
             return Fact::Absent;
         };
-        match self.value("no_proxy").map_or(Fact::Present(false), |exceptions| excepted(exceptions, url)) {
+        match exceptions::excepted(self.value("no_proxy").unwrap_or_default(), url, client) {
             Fact::Present(true) => Fact::Absent,
             Fact::Present(false) | Fact::Absent => Fact::Present(EndpointUrl::parse(proxy)),
             Fact::Unobserved(reason) => Fact::Unobserved(reason),
         }
     }
-}
-
-/// Whether `no_proxy` takes this host out.
-fn excepted(exceptions: &str, url: &EndpointUrl) -> Fact<bool> {
-    let Some(host) = url.host.as_deref() else { return Fact::Present(true) };
-    let bare = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
-    let mut unclear = false;
-    for word in exceptions.split([',', ' ']).map(str::trim).filter(|word| !word.is_empty()) {
-        let domain = bare(word.trim_start_matches('.'));
-        if word == "*" || host == bare(word) || host.ends_with(&format!(".{domain}")) {
-            return Fact::Present(true);
-        }
-        let is_network = word.contains('/') || word.contains('*') || word.rsplit_once(':').is_some();
-        // Go leaves loopback out by itself, curl does not.
-        unclear |= is_network || url.literal().is_some_and(|literal| literal.is_loopback());
-    }
-    if unclear {
-        return Fact::Unobserved(Reason::NotEmulated {
-            what: "an entry of no_proxy that clients read differently".into(),
-        });
-    }
-    Fact::Present(false)
 }
 
 /// What a proxy said to the request for a tunnel.

@@ -26,7 +26,9 @@ pub fn observe(answer: &Answer, expected: Expected, tls: &Certificate) -> Servic
     let (kind, particular) = if let Some(store) = &store_dir {
         ("nix-cache", format!("{store} {}", String::from_utf8_lossy(&answer.body)))
     } else if let Some(version) = header("docker-distribution-api-version") {
-        ("registry", version)
+        // Who gives out its tokens is the registry's own; a nonce is another one each time.
+        let challenge = header("www-authenticate").filter(|challenge| !challenge.contains("nonce"));
+        ("registry", format!("{version} {}", challenge.unwrap_or_default()))
     } else if is_s3(answer) {
         ("s3", header("x-amz-bucket-region").unwrap_or_default())
     } else if expected == Expected::GitLab && is_gitlab(answer) {

@@ -90,20 +90,33 @@ fn the_proxy_is_the_one_of_the_scheme_and_each_clients_own_habit() {
 }
 
 #[test]
-fn no_proxy_takes_hosts_and_domains_out_and_leaves_open_what_clients_read_differently() {
-    let with = |exceptions: &str, url: &str| {
-        proxy(&[("https_proxy", "http://proxy:1"), ("no_proxy", exceptions)], url, Client::Nix)
-    };
+fn no_proxy_is_read_as_each_client_reads_it() {
     let through = Fact::Present("http://proxy:1".to_owned());
-    assert_eq!(with("example", "https://cache.example"), Fact::Absent);
-    assert_eq!(with(".example", "https://cache.example"), Fact::Absent);
-    assert_eq!(with("CACHE.example.", "https://cache.example"), Fact::Absent);
-    assert_eq!(with("*", "https://cache.example"), Fact::Absent);
-    assert_eq!(with("other.example", "https://cache.example"), through);
-    assert_eq!(with("ample", "https://cache.example"), through);
-    assert!(matches!(with("10.0.0.0/8", "https://10.0.0.7"), Fact::Unobserved(Reason::NotEmulated { .. })));
-    assert!(
-        matches!(with("other.example", "https://127.0.0.1"), Fact::Unobserved(_)),
-        "Go leaves loopback out, curl does not"
-    );
+    let with = |exceptions: &str, url: &str, client: Client| {
+        proxy(&[("https_proxy", "http://proxy:1"), ("no_proxy", exceptions)], url, client)
+    };
+    for client in [Client::Nix, Client::Curl, Client::Go, Client::Aws] {
+        for out in ["example", ".example", "CACHE.example.", "*", "10.0.0.0/8,cache.example", "other:1,example"] {
+            assert_eq!(with(out, "https://cache.example", client), Fact::Absent, "{out} {client:?}");
+        }
+        for not in
+            ["other.example", "ample", "10.0.0.0/8,192.168.0.0/16,127.0.0.0/8", "other:443", "*.other", "::1", ""]
+        {
+            assert_eq!(with(not, "https://cache.example", client), through, "{not} {client:?}");
+        }
+        assert_eq!(with("0.0.7", "https://10.0.0.7", client), through, "an address is beneath nothing");
+        assert_eq!(with("10.0.0.0/8", "https://11.0.0.7", client), through);
+        assert_eq!(with("10.0.0.7", "https://10.0.0.7", client), Fact::Absent);
+    }
+    assert_eq!(with("10.0.0.0/8", "https://10.0.0.7", Client::Go), Fact::Absent);
+    let unclear = |fact: Fact<String>| matches!(fact, Fact::Unobserved(Reason::NotEmulated { .. }));
+    assert!(unclear(with("10.0.0.0/8", "https://10.0.0.7", Client::Curl)), "by the version of curl");
+    assert_eq!(with("*.example", "https://cache.example", Client::Go), Fact::Absent);
+    assert_eq!(with("*.example", "https://cache.example", Client::Curl), through);
+    assert_eq!(with(".cache.example", "https://cache.example", Client::Go), through);
+    assert_eq!(with(".cache.example", "https://cache.example", Client::Curl), Fact::Absent);
+    assert_eq!(with("cache.example:443", "https://cache.example", Client::Go), Fact::Absent);
+    assert_eq!(with("cache.example:444", "https://cache.example", Client::Go), through);
+    assert_eq!(with("", "https://127.0.0.1", Client::Go), Fact::Absent, "Go goes straight to loopback");
+    assert_eq!(with("", "https://127.0.0.1", Client::Nix), through, "curl does not");
 }

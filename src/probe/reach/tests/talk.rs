@@ -67,6 +67,20 @@ fn a_binary_cache_is_known_by_its_answer_and_is_told_nothing_but_the_question() 
 }
 
 #[test]
+fn two_registries_with_different_givers_of_tokens_are_two_services() {
+    const ONE: &str = "HTTP/1.1 401 Unauthorized\r\nDocker-Distribution-Api-Version: registry/2.0\r\nWww-Authenticate: Bearer realm=\"https://one.example/token\",service=\"one\"\r\nContent-Length: 0\r\n\r\n";
+    const TWO: &str = "HTTP/1.1 401 Unauthorized\r\nDocker-Distribution-Api-Version: registry/2.0\r\nWww-Authenticate: Bearer realm=\"https://two.example/token\",service=\"two\"\r\nContent-Length: 0\r\n\r\n";
+    let identity = |text: &'static str| {
+        let (port, _questions) = serve(answer(text));
+        let (reached, _) = asked(question("http://localhost", port, get("/v2/", Expected::Registry)), LIMIT);
+        assert_eq!(reached.service.kind, Fact::Present("registry".to_owned()));
+        reached.service.identity
+    };
+    assert_eq!(identity(ONE), identity(ONE), "the same from wherever it is asked");
+    assert_ne!(identity(ONE), identity(TWO));
+}
+
+#[test]
 fn a_redirect_is_an_answer_and_is_not_followed() {
     let (elsewhere, visited) = serve(answer(CACHE));
     let (port, _) = serve(move |_, stream| {
