@@ -17,11 +17,13 @@ use super::beacons::Beacons;
 use super::configuration::Configuration;
 use super::exit::Failure;
 use super::linked::Links;
+use super::named_paths::{self, Around};
 use super::progress::Progress;
 use super::{handshake, round_two, runners};
 use crate::context::enter::{Entrance, EnvironmentSource as Handed, Looked, Request, Resume};
 use crate::context::{Context, Discovered, EnvironmentSource, IdentitySource, Invoker, Refused, Scope, discover};
 use crate::probe::Wishes;
+use crate::probe::paths::PathWishes;
 use crate::snapshot::secret::RunKey;
 use crate::snapshot::{ContextKind, Entry, Header, Reason, Snapshot};
 use crate::sys::credentials::Identity;
@@ -49,10 +51,11 @@ pub(super) fn everything(looking: &Looking, configuration: &Configuration) -> Re
     in_runtime(async {
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
         let found = discover(&scope(looking, configuration)).await;
-        let Discovered { mut contexts, refused, notes, .. } = found;
+        let Discovered { mut contexts, refused, notes, engines, .. } = found;
         let wishes = configuration.wishes(looking);
         runners::tell(&mut contexts, deadline, &wishes).await?;
-        let mut snapshots = look_from(contexts, deadline, &wishes, &fresh_key()?).await?;
+        let around = Around { engines: Some(&engines), unseen_daemon: unseen_daemon(&refused), beside: 0 };
+        let mut snapshots = look_from(contexts, &around, deadline, &wishes, &fresh_key()?).await?;
         snapshots.extend(refused.into_iter().map(not_entered));
         Ok(Gathered { snapshots, notes })
     })
@@ -83,14 +86,21 @@ pub(super) fn here(
     in_runtime(async {
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
         let wishes = Wishes { public_keys: keys.into_iter().collect(), ..configuration.wishes(looking) };
-        let snapshots = look_from(vec![one::own()?], deadline, &wishes, &fresh_key()?).await?;
+        let snapshots = look_from(vec![one::own()?], &Around::default(), deadline, &wishes, &fresh_key()?).await?;
         Ok(Gathered { snapshots, notes: Vec::new() })
     })
+}
+
+/// Why a daemon could not be looked from.
+fn unseen_daemon(refused: &[Refused]) -> Option<Reason> {
+    let daemon = refused.iter().find(|refused| refused.header.service.as_deref() == Some(named_paths::DAEMON))?;
+    Some(Reason::NotEntered { why: daemon.reason.clone() })
 }
 
 /// Looks from these contexts in parallel; then asks the daemons, each once per identity.
 async fn look_from(
     contexts: Vec<Context>,
+    around: &Around<'_>,
     deadline: Instant,
     wishes: &Wishes,
     key: &Arc<RunKey>,
@@ -124,8 +134,10 @@ async fn look_from(
         groups.iter().filter_map(|group| names.get(group.asks)).map(|name| format!("the daemon, as {name}")).collect();
     let answers = in_parallel(&entrance, turns, &asking, deadline).await?;
     handshake::distribute(&groups, answers, &mut looks);
+    named_paths::ask(&entrance, &contexts, &mut looks, around, (wishes, key, deadline)).await?;
     let whole = contexts.iter().any(|context| context.header.kind == ContextKind::Host);
-    let way = Way { entrance: &entrance, contexts: &contexts, key, locks, deadline, whole };
+    let asked = contexts.len().saturating_sub(around.beside);
+    let way = Way { entrance: &entrance, contexts: &contexts, key, locks, deadline, whole, asked };
     second_round(&way, wishes, &mut looks).await?;
     let snapshots = contexts.into_iter().zip(looks).map(|(context, look)| snapshot(context.header, look, taken_ms));
     Ok(snapshots.collect())
@@ -140,6 +152,8 @@ struct Way<'a> {
     deadline: Instant,
     /// Whether the host's own context is among them.
     whole: bool,
+    /// How many of the contexts ask; those behind them are looked at for another's sake alone.
+    asked: usize,
 }
 
 /// Asks the endpoints: each context its own ones, and the daemons those that their clients have them connect to.
@@ -147,6 +161,7 @@ async fn second_round(way: &Way<'_>, wishes: &Wishes, looks: &mut [Looked]) -> R
     let mut asking = round_two::asking(looks, wishes);
     // What a file declares does not run, and reaches nothing.
     asking.retain(|index| way.contexts.get(*index).is_some_and(|one| one.header.kind != ContextKind::Declared));
+    asking.retain(|index| *index < way.asked);
     let into = |index: usize, wishes: &Wishes| match way.contexts.get(index) {
         Some(context) => request(context, way.key, wishes, way.locks),
         None => Err(Failure::Broken("a question to no context".into())),
@@ -230,7 +245,8 @@ pub(super) fn request(
     // A path of the host's means something else elsewhere.
     let certificates =
         wishes.certificates.iter().filter(|_| context.header.kind == ContextKind::Host).cloned().collect();
-    let wishes = Wishes { certificates, ..wishes.clone() };
+    let paths = PathWishes { binds: context.binds.clone(), ..wishes.paths.clone() };
+    let wishes = Wishes { certificates, paths, ..wishes.clone() };
     let mut wishes = serde_json::to_value(wishes).map_err(|error| Failure::Broken(error.to_string()))?;
     if let (Some(asked), Some(runner)) = (&context.asked, wishes.get_mut("runner")) {
         *runner = asked.clone();

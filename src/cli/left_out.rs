@@ -25,6 +25,10 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
     let cachix = unmade(facts().map(|facts| &facts.caches.cachix_caches));
     let clients = unmade(facts().map(|facts| &facts.caches.cachix));
     let signers = unmade(facts().map(|facts| &facts.caches.cachix_signers));
+    let seen = unmade(facts().map(|facts| &facts.paths.seen));
+    let files = unmade(facts().map(|facts| &facts.paths.files));
+    let sockets = unmade(facts().map(|facts| &facts.paths.sockets));
+    let binds = unmade(facts().map(|facts| &facts.paths.binds));
     let asked = vec![("reach.endpoints", endpoints), ("reach.bundles", bundles), ("reach.linked", linked)];
     let signatures = vec![("caches.served", served), ("caches.attic_caches", attic), ("caches.cachix_caches", cachix)];
     let trust = vec![
@@ -43,6 +47,8 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
         ("binary cache was asked", "signatures", signatures),
         ("SSH server was spoken to", "SSH", vec![("ssh.servers", ssh), ("ssh.identities", identities)]),
         ("trusted key was read", "keys", trust),
+        ("path was looked for where others name it", "paths", vec![("paths.seen", seen), ("paths.binds", binds)]),
+        ("file or socket was looked at", "named files", vec![("paths.files", files), ("paths.sockets", sockets)]),
     ];
     let (mut left_out, mut notes) = (BTreeSet::new(), Vec::new());
     for (what, about, lists) in rounds {

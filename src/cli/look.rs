@@ -47,6 +47,7 @@ const FAMILIES: &[Family] = &[
         sight.endpoints.extend(named.into_iter().filter(|one| !sight.endpoints.contains(one)).collect::<Vec<_>>());
     }),
     ("store", |target, sight| sight.facts.store = probe::store::observe(target, &sight.facts.nix)),
+    ("paths", |target, sight| sight.facts.paths = probe::paths::observe(target, &sight.facts)),
     ("tools", |target, sight| sight.facts.tools = probe::tools::observe(target)),
     ("ssh", |target, sight| {
         let (ssh, named) = probe::ssh::observe(target, &sight.facts);

@@ -25,6 +25,7 @@ mod job;
 mod left_out;
 mod linked;
 pub mod look;
+mod named_paths;
 mod output;
 mod pages;
 mod probe;

@@ -133,6 +133,7 @@ fn declared(host: Option<&Context>, entries: &[RunnerEntry], runs_here: bool) ->
             environment: EnvironmentSource::None,
             runner: RunnerPart::None,
             asked: Some(asked),
+            binds: None,
         })
     };
     of_docker.filter(|entry| seen.insert(entry.short.clone())).map(context).collect()

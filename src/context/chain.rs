@@ -1,7 +1,7 @@
 //! Which contexts have to do with the deployment chain, and why. Reads snapshots only: it is decided after looking.
 //!
 //! The host, users and known services always have. A container or build has when it shares a store or a configured endpoint with one of those, mounts an
-//! engine's socket, or has a part in continuous integration. Where it could not be seen whether it shares a store, it stays on the chain: a view that is
+//! engine's socket, has a job's directory mounted, or has a part in continuous integration. Where it could not be seen whether it shares a store, it stays on the chain: a view that is
 //! missing must not make a context disappear.
 //!
 //! What stands on the host's own root sees the host's store and files without anybody having wanted that: a unit with a private network or a
@@ -25,11 +25,21 @@ pub fn on_chain(snapshots: &[Snapshot]) -> Vec<Vec<String>> {
 struct Core<'a> {
     places: BTreeMap<&'a ObjectId, &'a str>,
     endpoints: BTreeMap<String, &'a str>,
+    /// By boot and id of a context: which directory of whose work it has mounted.
+    volumes: BTreeMap<(&'a str, &'a str), (&'a str, &'a str)>,
 }
 
 impl<'a> Core<'a> {
     fn of(snapshots: &'a [Snapshot]) -> Self {
-        let mut core = Self { places: BTreeMap::new(), endpoints: BTreeMap::new() };
+        let mut core = Self { places: BTreeMap::new(), endpoints: BTreeMap::new(), volumes: BTreeMap::new() };
+        for snapshot in snapshots {
+            let header = &snapshot.context;
+            for seen in snapshot.facts.paths.seen.present().into_iter().flat_map(|list| &list.items) {
+                if let Some(id) = seen.mounted_by.present() {
+                    core.volumes.insert((&header.boot, id), (&seen.path, &header.name));
+                }
+            }
+        }
         for snapshot in snapshots.iter().filter(|snapshot| always(snapshot).is_some()) {
             let name = snapshot.context.name.as_str();
             for identity in places(snapshot).into_iter().filter_map(|(_, place)| place.identity.present()) {
@@ -53,6 +63,8 @@ fn reasons(snapshot: &Snapshot, core: &Core<'_>) -> Vec<String> {
         reasons.push(format!("continuous integration: {role}"));
     }
     reasons.extend(stores(snapshot, core));
+    let volume = core.volumes.get(&(header.boot.as_str(), header.id.as_str()));
+    reasons.extend(volume.map(|(path, name)| format!("has {path} mounted, where {name} works")));
     let inherits = header.host_root == Some(true);
     for endpoint in named(snapshot).filter(|endpoint| !inherits || !stands_in_a_file(endpoint)) {
         let Some(key) = key(endpoint) else { continue };

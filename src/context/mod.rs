@@ -30,6 +30,8 @@ pub struct Context {
     pub runner: RunnerPart,
     /// What this context alone is asked, in the form that the probes define for it.
     pub asked: Option<serde_json::Value>,
+    /// Source and destination of what an engine mounted into it; none where no engine lists it.
+    pub binds: Option<Vec<(String, String)>>,
 }
 
 /// What a context has to do with GitLab Runner.

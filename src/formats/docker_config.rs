@@ -101,6 +101,24 @@ pub fn parse(text: &[u8]) -> Result<Vec<Login>, DockerConfigError> {
     Ok(registries.into_iter().map(login).collect())
 }
 
+/// The context that the client uses by default (`currentContext`), where `config.json` names one.
+pub fn context(text: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Current {
+        #[serde(default)]
+        current_context: String,
+    }
+    let current: Current = serde_json::from_slice(text).ok()?;
+    Some(current.current_context).filter(|name| !name.is_empty())
+}
+
+/// The engine of a context, by its `meta.json` (`docker/cli`, `cli/context/store/metadatastore.go`).
+pub fn context_host(text: &[u8]) -> Option<String> {
+    let document: serde_json::Value = serde_json::from_slice(text).ok()?;
+    document.pointer("/Endpoints/docker/Host")?.as_str().map(str::to_owned)
+}
+
 fn held(auth: &Auth) -> Holder {
     for token in [&auth.identitytoken, &auth.registrytoken] {
         if !token.is_empty() {

@@ -13,6 +13,7 @@ pub mod identity;
 pub mod logins;
 pub mod network;
 pub mod nix;
+pub mod paths;
 pub mod reach;
 pub mod runner;
 pub mod ssh;
@@ -66,6 +67,8 @@ pub struct Wishes {
     pub offline: bool,
     /// What this context alone is asked, for what a runner's configuration says of it.
     pub runner: runner::RunnerWishes,
+    /// What this context alone is asked about paths, for what others and engines say.
+    pub paths: paths::PathWishes,
     /// Who left out the second round of looking; none where the endpoints are asked.
     pub reach: Option<String>,
     /// Who forbade to use any credential; none where each may be shown to its own endpoint.

@@ -10,6 +10,8 @@ mod daemon;
 mod database;
 pub(in crate::probe) mod places;
 
+pub(in crate::probe) use daemon::server;
+
 use crate::formats::store_reference::{self, StoreKind, StoreReference};
 use crate::probe::Target;
 use crate::snapshot::facts::{Nix, Store};
@@ -89,7 +91,7 @@ fn used(target: &Target<'_>, client: &Fact<String>) -> Fact<bool> {
 }
 
 /// By the name of its process, which survives that newer releases link `nix-daemon` to `nix`.
-fn is_daemon(target: &Target<'_>) -> bool {
+pub(in crate::probe) fn is_daemon(target: &Target<'_>) -> bool {
     let named = target.process.status.as_ref().is_ok_and(|status| {
         status.split(|byte| *byte == b'\n').any(|line| line.strip_prefix(b"Name:\t") == Some(b"nix-daemon"))
     });

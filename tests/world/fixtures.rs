@@ -60,7 +60,9 @@ impl Recording {
                 let mut command = parallax();
                 command.args(["probe", "--container", container]).args(configuration(arguments));
                 command.envs(variables.iter().map(|(name, value)| (*name, value.as_str())));
-                std::fs::write(to, command.output().expect("parallax runs").stdout).expect("a snapshot");
+                let output = command.output().expect("parallax runs");
+                assert!(!output.stdout.is_empty(), "{id}: {}", String::from_utf8_lossy(&output.stderr));
+                std::fs::write(to, output.stdout).expect("a snapshot");
             } else if !id.starts_with("container:") {
                 let view = published.join(format!("{}.snapshot.json", id.replace(':', ".")));
                 std::fs::copy(view, to).expect("a published view");

@@ -127,14 +127,14 @@ pub fn a_container_that_ends_during_the_run_is_reported_and_never_coherent() {
 
 /// A FUSE filesystem whose server answers its first message, takes every other and answers none (`fuse(4)`, `include/uapi/linux/fuse.h`).
 /// Whoever waits for a request that was taken can't be killed.
-struct DeadMount {
+pub struct DeadMount {
     place: PathBuf,
     server: Option<std::thread::JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
 
 impl DeadMount {
-    fn at(place: &Path) -> Self {
+    pub fn at(place: &Path) -> Self {
         std::fs::create_dir_all(place).expect("a place");
         let server: OwnedFd =
             std::fs::File::options().read(true).write(true).open("/dev/fuse").expect("/dev/fuse").into();

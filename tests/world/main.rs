@@ -33,6 +33,7 @@ mod logins;
 mod minio;
 mod nix;
 mod nixos;
+mod paths;
 mod pipeline;
 mod reaching;
 mod rights;
@@ -332,6 +333,28 @@ const WORLDS: &[World] = &[
         cachix::a_signing_key_that_was_made_anew_for_a_cachix_cache,
     ),
     ("a_token_for_cachix_that_has_ended", cachix::a_token_for_cachix_that_has_ended),
+    (
+        "a_root_that_a_job_made_where_the_collector_sees_nothing",
+        paths::a_root_that_a_job_made_where_the_collector_sees_nothing,
+    ),
+    (
+        "a_root_below_a_filesystem_that_never_answers_costs_itself_and_no_other",
+        paths::a_root_below_a_filesystem_that_never_answers_costs_itself_and_no_other,
+    ),
+    (
+        "a_netrc_that_a_trusted_job_has_the_daemon_open_where_it_is_not",
+        paths::a_netrc_that_a_trusted_job_has_the_daemon_open_where_it_is_not,
+    ),
+    ("a_netrc_that_the_user_of_a_job_may_not_read", paths::a_netrc_that_the_user_of_a_job_may_not_read),
+    (
+        "a_socket_that_is_not_there_or_a_directory_or_left_from_before_a_restart_or_anothers",
+        paths::a_socket_that_is_not_there_or_a_directory_or_left_from_before_a_restart_or_anothers,
+    ),
+    (
+        "a_volume_that_the_hosts_engine_takes_from_the_host_and_the_job_means_its_own",
+        paths::a_volume_that_the_hosts_engine_takes_from_the_host_and_the_job_means_its_own,
+    ),
+    ("paths_that_there_was_no_time_for_are_unobserved", paths::paths_that_there_was_no_time_for_are_unobserved),
     ("what_is_recorded_shows_every_fact_seen_and_unseen", fixtures::what_is_recorded_shows_every_fact_seen_and_unseen),
 ];
 

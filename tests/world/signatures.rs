@@ -20,9 +20,9 @@ const ROLE: &str = "job";
 const LABELS: [&str; 4] =
     ["--label", "com.gitlab.gitlab-runner.managed=true", "--label", "com.gitlab.gitlab-runner.type=build"];
 /// What the cache asks for in the world with a login.
-const PASSWORD: &str = "cAnArY-of-the-cache";
+pub const PASSWORD: &str = "cAnArY-of-the-cache";
 /// Nix remembers what a cache said; nothing of it may outlive a configuration.
-const FORGETFUL: &str =
+pub const FORGETFUL: &str =
     "narinfo-cache-positive-ttl = 0\nnarinfo-cache-negative-ttl = 0\nsandbox = false\ntrusted-users = root\n";
 
 /// A daemon, a cache with one path, and a server before it.

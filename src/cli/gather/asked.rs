@@ -10,12 +10,14 @@ use super::{RESERVE, look_from, not_entered, scope};
 use crate::cli::arguments::Looking;
 use crate::cli::configuration::{Allow, Configuration};
 use crate::cli::exit::Failure;
+use crate::cli::named_paths::Around;
 use crate::cli::runners;
 use crate::context::discover::docker::Named;
 use crate::context::{
     Asker, Asking, Context, Discovered, EnvironmentSource, IdentitySource, Refused, RunnerPart, Scope, discover,
 };
 use crate::probe::Wishes;
+use crate::probe::paths::PathWishes;
 use crate::snapshot::secret::RunKey;
 use crate::snapshot::{ContextKind, Header, Snapshot};
 
@@ -68,11 +70,14 @@ pub(in crate::cli) async fn asked(
         Err(one) => refused.push(*one),
     }
     // A caller must not be able to have others' endpoints asked, or their credentials used, by calling.
-    let wishes = Wishes { reach: Some("parallax serve".to_owned()), ..configuration.wishes(&looking) };
+    let left_out = Some("parallax serve".to_owned());
+    let paths = PathWishes { left_out: left_out.clone(), ..PathWishes::default() };
+    let wishes = Wishes { reach: left_out, paths, ..configuration.wishes(&looking) };
     runners::tell(&mut contexts, deadline, &wishes).await.map_err(NotAsked::Failed)?;
     let runner = engine.as_ref().and_then(Named::part).and_then(|part| part.job.runner);
     contexts.retain(|context| stays(context, runner.as_deref(), &configuration.serve.contexts));
-    let seen = look_from(contexts, deadline.checked_sub(RESERVE).unwrap_or(deadline), &wishes, key).await;
+    let until = deadline.checked_sub(RESERVE).unwrap_or(deadline);
+    let seen = look_from(contexts, &Around::default(), until, &wishes, key).await;
     let mut snapshots = seen.map_err(NotAsked::Failed)?;
     snapshots.extend(refused.into_iter().map(not_entered));
     Ok(Asked { snapshots, own, engine, has_notes })
@@ -183,6 +188,9 @@ mod tests {
             name: "n".into(),
             image: Some("registry.example/ci/nix:2.8".into()),
             labels: [("team".to_owned(), "blue".to_owned())].into(),
+            binds: Vec::new(),
+            created: None,
+            server: None,
         };
         let label = |value: &str| [Allow::Label { key: "team".into(), value: value.into() }];
         assert!(admit(&[], 7, None).is_ok());

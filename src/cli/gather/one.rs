@@ -2,10 +2,11 @@
 
 use tokio::time::Instant;
 
-use super::{DEADLINE, fresh_key, in_runtime, look_from, not_entered, scope};
+use super::{DEADLINE, fresh_key, in_runtime, look_from, not_entered, scope, unseen_daemon};
 use crate::cli::arguments::Looking;
 use crate::cli::configuration::Configuration;
 use crate::cli::exit::Failure;
+use crate::cli::named_paths::{self, Around};
 use crate::cli::runners;
 use crate::context::discover::machine;
 use crate::context::{Context, EnvironmentSource, IdentitySource, RunnerPart, discover};
@@ -37,13 +38,19 @@ pub(in crate::cli) fn one(
             Wanted::Service(name) => return named(ContextKind::Service, name, &looking, configuration).await,
             Wanted::User(name) => return named(ContextKind::User, name, &looking, configuration).await,
         };
-        look_at_one(context, &looking, configuration).await
+        look_at_first(vec![context], &Around::default(), &looking, configuration).await
     })
 }
 
-async fn look_at_one(context: Context, looking: &Looking, configuration: &Configuration) -> Result<Snapshot, Failure> {
+/// The first of these contexts; the others are looked at for what they tell of it.
+async fn look_at_first(
+    contexts: Vec<Context>,
+    around: &Around<'_>,
+    looking: &Looking,
+    configuration: &Configuration,
+) -> Result<Snapshot, Failure> {
     let deadline = Instant::now() + DEADLINE;
-    let snapshots = look_from(vec![context], deadline, &configuration.wishes(looking), &fresh_key()?).await?;
+    let snapshots = look_from(contexts, around, deadline, &configuration.wishes(looking), &fresh_key()?).await?;
     snapshots.into_iter().next().ok_or_else(|| Failure::Broken("one context gave no snapshot".into()))
 }
 
@@ -67,7 +74,14 @@ async fn named(
             || (kind == ContextKind::Container && header.id.starts_with(&format!("{id}/")))
     };
     if let Some(context) = found.contexts.iter().find(|context| is(&context.header)) {
-        return look_at_one(context.clone(), looking, configuration).await;
+        let is_daemon = |other: &&Context| {
+            other.header.service.as_deref() == Some(named_paths::DAEMON) && other.header.id != context.header.id
+        };
+        let daemons: Vec<Context> = found.contexts.iter().filter(is_daemon).cloned().collect();
+        let unseen_daemon = unseen_daemon(&found.refused);
+        let around = Around { engines: Some(&found.engines), unseen_daemon, beside: daemons.len() };
+        let contexts = std::iter::once(context.clone()).chain(daemons).collect();
+        return look_at_first(contexts, &around, looking, configuration).await;
     }
     if let Some(refused) = found.refused.into_iter().find(|refused| is(&refused.header)) {
         return Ok(not_entered(refused));
@@ -121,7 +135,7 @@ fn of_own_or(pid: u32, directory: Option<&ProcessDirectory>) -> Result<Context, 
         None => (IdentitySource::Own, EnvironmentSource::Own),
     };
     let take = taken_from(pid, source)?;
-    Ok(Context { header, process, take, environment, runner: RunnerPart::None, asked: None })
+    Ok(Context { header, process, take, environment, runner: RunnerPart::None, asked: None, binds: None })
 }
 
 /// The identity of a process, as its status says. Which namespaces are joined is decided by the child.

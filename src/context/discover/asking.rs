@@ -119,7 +119,15 @@ mod tests {
 
     fn named(labels: &[(&str, &str)]) -> Named {
         let labels = labels.iter().map(|(key, value)| (format!("com.gitlab.gitlab-runner.{key}"), (*value).to_owned()));
-        Named { id: "a".repeat(64), name: "n".into(), image: None, labels: labels.collect() }
+        Named {
+            id: "a".repeat(64),
+            name: "n".into(),
+            image: None,
+            labels: labels.collect(),
+            binds: Vec::new(),
+            created: None,
+            server: None,
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ use std::time::Duration;
 use bollard::query_parameters::ListContainersOptions;
 use bollard::{ClientVersion, Docker};
 
+use crate::snapshot::ObjectId;
+
 /// How long one engine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Most containers that are taken from one engine.
@@ -30,6 +32,12 @@ pub struct Named {
     pub image: Option<String>,
     /// Those of GitLab Runner and Compose.
     pub labels: BTreeMap<String, String>,
+    /// Source and destination of the directories and files of the engine's machine that are mounted into it; volumes with a name are none.
+    pub binds: Vec<(String, String)>,
+    /// When it was made, in seconds since 1970.
+    pub created: Option<i64>,
+    /// The process that listens at the engine's socket (`unix(7)`, `SO_PEERCRED`); behind a socket unit that is the service manager.
+    pub server: Option<ObjectId>,
 }
 
 /// What all engines said.
@@ -65,7 +73,11 @@ pub async fn ask(sockets: &[String], labels: &[String]) -> Engines {
             continue;
         }
         match tokio::time::timeout(PATIENCE, containers(socket, labels)).await {
-            Ok(Ok(found)) => engines.containers.extend(found.into_iter().map(|named| (named.id.clone(), named))),
+            Ok(Ok(found)) => {
+                let server = server(socket);
+                let of_it = |named: Named| (named.id.clone(), Named { server: server.clone(), ..named });
+                engines.containers.extend(found.into_iter().map(of_it));
+            }
             Ok(Err(error)) => engines.notes.push(format!("{socket} did not list its containers: {}", cause(&error))),
             Err(_) => engines.notes.push(format!("{socket} did not answer within {} s", PATIENCE.as_secs())),
         }
@@ -79,6 +91,15 @@ pub async fn ask(sockets: &[String], labels: &[String]) -> Engines {
 /// The innermost error: the outer ones say that something with a client went wrong.
 fn cause(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error).to_string()
+}
+
+/// Who listens there; none where that can't be said.
+fn server(socket: &str) -> Option<ObjectId> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let stream = crate::sys::Root::open("/").ok()?.connect(socket).ok()?;
+    let pid = crate::sys::peer::credentials(&stream).ok()?.pid;
+    let ticks = crate::sys::process::start_ticks(&crate::sys::process::stat_of(pid).ok()?)?;
+    Some(ObjectId::process(boot.trim(), pid, ticks))
 }
 
 async fn containers(socket: &str, labels: &[String]) -> Result<Vec<Named>, bollard::errors::Error> {
@@ -106,11 +127,15 @@ fn named(summary: bollard::models::ContainerSummary, wanted: &[String]) -> Optio
     let name = summary.names.unwrap_or_default().into_iter().next();
     let name = name.map(|name| name.trim_start_matches('/').to_owned()).filter(|name| !name.is_empty());
     let labels = summary.labels.unwrap_or_default().into_iter();
+    let binds = summary.mounts.unwrap_or_default().into_iter().filter(|mount| mount.typ.as_deref() == Some("bind"));
     let kept = |key: &String| wanted.contains(key) || LABELS.iter().any(|prefix| key.starts_with(prefix));
     Some(Named {
         name: name.unwrap_or_else(|| id.chars().take(12).collect()),
         image: summary.image,
         labels: labels.filter(|(key, _)| kept(key)).collect(),
+        binds: binds.filter_map(|mount| Some((mount.source?, mount.destination?))).collect(),
+        created: summary.created,
+        server: None,
         id,
     })
 }

@@ -105,6 +105,7 @@ impl<'a> Here<'a> {
             environment: EnvironmentSource::Process,
             runner: RunnerPart::None,
             asked: None,
+            binds: None,
         })
     }
 

@@ -157,6 +157,10 @@ pub async fn discover(scope: &Scope) -> Discovered {
     found.asking =
         scope.asker.and_then(|asker| asking::find(&here, asker, &processes.others, &gathered, &names, &accounts));
     found.engines = asking::engines(&here, &found, &gathered, &names);
+    let asking = found.asking.as_mut().and_then(|asking| asking.context.as_mut().ok());
+    for context in found.contexts.iter_mut().chain(asking) {
+        context.binds = found.engines.get(&context.header.id).map(|named| named.binds.clone());
+    }
     found
 }
 
@@ -200,7 +204,7 @@ fn host(here: &Here<'_>) -> Context {
         }
     }
     let (take, environment) = (here.own_identity(), EnvironmentSource::Own);
-    Context { header, process: None, take, environment, runner: RunnerPart::None, asked: None }
+    Context { header, process: None, take, environment, runner: RunnerPart::None, asked: None, binds: None }
 }
 
 /// The processes by what they are.

@@ -104,7 +104,15 @@ fn context(
     header.user = Some(user.name.clone());
     if user.uid == here.uid() {
         let (take, environment) = (here.own_identity(), EnvironmentSource::Own);
-        return Ok(Context { header, process: None, take, environment, runner: RunnerPart::None, asked: None });
+        return Ok(Context {
+            header,
+            process: None,
+            take,
+            environment,
+            runner: RunnerPart::None,
+            asked: None,
+            binds: None,
+        });
     }
     let (job, unseen) = procfs::job(processes);
     header.limits.extend(unseen.map(|error| format!("whether it runs a job could not be seen: {error}")));
@@ -138,5 +146,5 @@ fn context(
         unmapped: Vec::new(),
     };
     let environment = EnvironmentSource::None;
-    Ok(Context { header, process: None, take, environment, runner: RunnerPart::None, asked: None })
+    Ok(Context { header, process: None, take, environment, runner: RunnerPart::None, asked: None, binds: None })
 }

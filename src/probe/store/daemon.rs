@@ -95,7 +95,7 @@ pub(super) fn unobserved(reason: &Reason) -> Daemon {
 }
 
 /// The process that listens (`unix(7)`, `SO_PEERCRED`); behind a socket unit that is the service manager.
-fn server(target: &Target<'_>, stream: &UnixStream) -> Fact<ObjectId> {
+pub(in crate::probe) fn server(target: &Target<'_>, stream: &UnixStream) -> Fact<ObjectId> {
     match nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials) {
         Ok(peer) => match u32::try_from(peer.pid()) {
             Ok(pid) if pid > 0 => database::process(target, pid),

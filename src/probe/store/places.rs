@@ -11,6 +11,9 @@ use crate::snapshot::facts::{Mount, Place};
 use crate::snapshot::{Fact, ObjectId, Reason};
 use crate::sys::{Access, LookError, Seen};
 
+/// Filesystems that a process or another machine serves, which may never answer.
+const WAITING: [&str; 10] = ["fuse", "fuseblk", "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "autofs"];
+
 /// Where the store of this context is (`src/libstore/globals.cc`).
 pub(super) struct Paths {
     pub(super) dir: String,
@@ -66,6 +69,20 @@ impl Mounts {
                 detail: "not a mountinfo line".to_owned(),
             }),
             Err(error) => Err(reason(error.clone())),
+        })
+    }
+
+    /// Whether a path, as it is written, lies on a filesystem behind which somebody else has to answer.
+    pub(in crate::probe) fn may_wait(&self, path: &str) -> bool {
+        let lies_on = |mount: &&MountEntry| {
+            let rest = path.strip_prefix(mount.point.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        // Of two at one place the later one is on top.
+        let mount = self.0.iter().flatten().filter(lies_on).max_by_key(|mount| mount.point.len());
+        mount.is_some_and(|mount| {
+            let family = mount.filesystem.split('.').next().unwrap_or_default();
+            WAITING.contains(&family)
         })
     }
 

@@ -11,6 +11,7 @@ mod identity;
 mod logins;
 mod network;
 mod nix;
+mod paths;
 mod reach;
 mod runner;
 mod ssh;
@@ -27,6 +28,7 @@ pub use identity::{Capabilities, Home, HostIdentity, IdRange, Identity, Namespac
 pub use logins::{Logins, RegistryAnswer, S3Answer};
 pub use network::{Endpoint, Listener, Loopback, NameServer, Network, ProxyVariable, ResolvedName};
 pub use nix::{ConfFile, ConfProblem, Nix, Request, Setting, Trust};
+pub use paths::{BindSource, NamedFile, NamedSocket, Paths, SeenPath};
 pub use reach::{Bundle, Certificate, HostAddress, Linked, Reach, Reached, Service};
 pub use runner::{
     Runner, RunnerBundle, RunnerEntry, RunnerFile, RunnerGiven, RunnerPlace, RunnerProblem, RunnerVariable,
@@ -67,4 +69,6 @@ pub struct Facts {
     pub reach: Reach,
     /// What the credentials' own endpoints say of them.
     pub logins: Logins,
+    /// Paths that it names, and what is here at those that others name.
+    pub paths: Paths,
 }
