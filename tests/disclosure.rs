@@ -96,9 +96,13 @@ fn no_value_or_reason_of_another_context_that_is_not_public_is_told() {
     for world in worlds() {
         let snapshots = snapshots(&world);
         for own in snapshots.iter().filter(|one| one.context.kind != ContextKind::Host) {
-            let known: Vec<String> = of(own).into_iter().map(|(_, text)| text).collect();
+            // Who asks knows what it is called.
+            let own_name = std::iter::once(own.context.id.clone());
+            let known: Vec<String> = of(own).into_iter().map(|(_, text)| text).chain(own_name).collect();
             let others = || snapshots.iter().filter(|one| one.context.id != own.context.id);
-            let names: String = others().map(|one| format!("{} {} ", one.context.id, one.context.boot)).collect();
+            // A caller knows its own name, which others may have noted too.
+            let all_names = snapshots.iter().map(|one| format!("{} {} ", one.context.id, one.context.boot));
+            let names: String = all_names.collect();
             let all: Vec<(String, String)> = others().flat_map(of).collect();
             let is_public = |path: &str| !path.ends_with("reason") && mark(path) == Mark::Public;
             let public: Vec<&String> = all.iter().filter(|(path, _)| is_public(path)).map(|(_, text)| text).collect();

@@ -168,11 +168,13 @@ impl Baseline {
             }
         }
         run.findings.sort_by_key(|finding| finding.outcome.place());
+        let today = Today::of(run);
         let past = recorded.into_values().filter_map(|entry| {
-            let fate = entry.fate(run)?;
+            let fate = today.fate(entry)?;
             Some(Past { check: entry.check.clone(), subject: entry.subject.clone(), fate })
         });
-        run.baseline = Some(Against { by: by.to_owned(), past: past.collect() });
+        let past = past.collect();
+        run.baseline = Some(Against { by: by.to_owned(), past });
     }
 }
 
@@ -183,25 +185,43 @@ impl Entry {
             && finding.severity >= self.severity
             && unseen(finding).iter().all(|lost| recorded.contains(lost))
     }
+}
+
+/// The rows of a run, found by their check and subject.
+struct Today<'a> {
+    rows: BTreeMap<(&'a str, &'a str), Vec<Outcome>>,
+    /// The checks that compared something, and whether one of their rows was unknown, were it not for a waiver or a baseline.
+    checks: BTreeMap<&'a str, bool>,
+    /// Whether some context was missing or not looked from.
+    blind: bool,
+}
+
+impl<'a> Today<'a> {
+    fn of(run: &'a Run) -> Self {
+        let blind = !run.missing.is_empty() || run.contexts.iter().any(|context| context.entry == "none");
+        let mut today = Self { rows: BTreeMap::new(), checks: BTreeMap::new(), blind };
+        for finding in &run.findings {
+            let (check, subject) = (finding.check.as_str(), finding.subject.as_str());
+            today.rows.entry((check, subject)).or_default().push(finding.outcome);
+            let without = finding.waiver.as_ref().map(|waiver| waiver.instead_of).or(finding.held);
+            *today.checks.entry(check).or_default() |= without.unwrap_or(finding.outcome) == Outcome::Unknown;
+        }
+        today
+    }
 
     /// What became of an entry that covers nothing; `None` where its row is open as something else, which says so itself.
-    fn fate(&self, run: &Run) -> Option<Fate> {
-        let mut own = run.findings.iter().filter(|finding| finding.check == self.check).peekable();
-        let known = own.peek().is_some();
-        let mut blind = !run.missing.is_empty() || run.contexts.iter().any(|context| context.entry == "none");
-        for finding in own {
-            if finding.subject == self.subject {
-                match finding.outcome {
-                    Outcome::Coherent => return Some(Fate::Coherent),
-                    Outcome::Waived => return Some(Fate::Waived),
-                    Outcome::Incoherent | Outcome::Unknown | Outcome::Held => return None,
-                    Outcome::NotApplicable => {}
-                }
+    fn fate(&self, entry: &Entry) -> Option<Fate> {
+        let (check, subject) = (entry.check.as_str(), entry.subject.as_str());
+        for outcome in self.rows.get(&(check, subject)).into_iter().flatten() {
+            match outcome {
+                Outcome::Coherent => return Some(Fate::Coherent),
+                Outcome::Waived => return Some(Fate::Waived),
+                Outcome::Incoherent | Outcome::Unknown | Outcome::Held => return None,
+                Outcome::NotApplicable => {}
             }
-            let without = finding.waiver.as_ref().map(|waiver| waiver.instead_of).or(finding.held);
-            blind |= without.unwrap_or(finding.outcome) == Outcome::Unknown;
         }
-        Some(if known && !blind { Fate::NotSeen } else { Fate::Undetermined })
+        let looked = self.checks.get(check) == Some(&false) && !self.blind;
+        Some(if looked { Fate::NotSeen } else { Fate::Undetermined })
     }
 }
 

@@ -7,6 +7,7 @@
 mod asking;
 mod served;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::configuration::{self, Configuration};
 use super::evaluate::{self, Started, Views};
 use super::exit::{Exit, Failure};
 use super::views::Published;
-use super::{diagnose, gather, output, views};
+use super::{diagnose, gather, output, round_two, views};
 use crate::check::Run;
 use crate::context::discover::job_of_variables;
 use crate::snapshot::{ContextKind, Snapshot};
@@ -35,9 +36,10 @@ pub(super) fn run(arguments: &Check, global: &Global) -> Result<Exit, Failure> {
     let began = Instant::now();
     let configuration = configuration::load(global.config.as_deref()).map_err(|error| diagnose::usage(&error))?;
     let baselines = output::begin("check", &arguments.reports)?;
-    let own = gather::here(&arguments.looking, &configuration)?;
+    let look = |keys| gather::here(&arguments.looking, &configuration, keys);
     let mut run = match socket(arguments) {
         Some(socket) => {
+            let own = look(BTreeSet::new())?;
             let until = match arguments.looking.deadline {
                 Some(deadline) => began + deadline.saturating_sub(RESERVE),
                 None => Instant::now() + ANSWER,
@@ -45,7 +47,9 @@ pub(super) fn run(arguments: &Check, global: &Global) -> Result<Exit, Failure> {
             by_server(&socket, until, own, &started, arguments, &configuration)?
         }
         None => {
+            // Whose a signature is can only be said with the key at hand, and what the daemon trusts stands in its view.
             let found = views_of(arguments, &started)?;
+            let own = look(round_two::keys(found.views.iter().map(|view| &view.facts)))?;
             here(own, found, Vec::new(), &started, arguments, &configuration)?
         }
     };

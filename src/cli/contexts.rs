@@ -1,4 +1,5 @@
-//! `parallax contexts`: which contexts exist here and how each can be entered, or why not. Enters none.
+//! `parallax contexts`: which contexts exist here and how each can be entered, or why not. Enters none but the runners', whose
+//! files declare contexts that do not run yet.
 
 use serde_json::json;
 
@@ -7,7 +8,7 @@ use super::exit::{Exit, Failure};
 use super::{configuration, diagnose, gather, output};
 use crate::context::{Context, Discovered, IdentitySource};
 use crate::report::text;
-use crate::snapshot::Header;
+use crate::snapshot::{ContextKind, Header};
 
 /// Lists them.
 pub(super) fn run(arguments: &Contexts, global: &Global) -> Result<Exit, Failure> {
@@ -51,6 +52,9 @@ fn shown(id: &str) -> String {
 
 /// How a context can be entered.
 fn how(context: &Context) -> String {
+    if context.header.kind == ContextKind::Declared {
+        return "declared, does not run yet".to_owned();
+    }
     let take = &context.take;
     let identity = match take.source {
         IdentitySource::Own => "natively".to_owned(),

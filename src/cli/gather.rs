@@ -5,6 +5,7 @@
 mod asked;
 mod one;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::arguments::Looking;
 use super::beacons::Beacons;
 use super::configuration::Configuration;
 use super::exit::Failure;
+use super::linked::Links;
 use super::progress::Progress;
 use super::{handshake, round_two, runners};
 use crate::context::enter::{Entrance, EnvironmentSource as Handed, Looked, Request, Resume};
@@ -62,16 +64,26 @@ pub(super) fn deadline(looking: &Looking, configuration: &Configuration) -> Dura
     looking.deadline.or(configured).unwrap_or(DEADLINE)
 }
 
-/// The contexts of this host, unlooked at.
+/// The contexts of this host, unlooked at, with those that runners declare.
 pub(super) fn contexts(looking: &Looking, configuration: &Configuration) -> Result<Discovered, Failure> {
-    in_runtime(async { Ok(discover(&scope(looking, configuration)).await) })
-}
-
-/// Looks from this very process' own context, natively.
-pub(super) fn here(looking: &Looking, configuration: &Configuration) -> Result<Gathered, Failure> {
     in_runtime(async {
         let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
-        let snapshots = look_from(vec![one::own()?], deadline, &configuration.wishes(looking), &fresh_key()?).await?;
+        let mut found = discover(&scope(looking, configuration)).await;
+        runners::tell(&mut found.contexts, deadline, &configuration.wishes(looking)).await?;
+        Ok(found)
+    })
+}
+
+/// Looks from this very process' own context, natively. `keys` are those that others trust, by whom a signature may be.
+pub(super) fn here(
+    looking: &Looking,
+    configuration: &Configuration,
+    keys: BTreeSet<String>,
+) -> Result<Gathered, Failure> {
+    in_runtime(async {
+        let deadline = Instant::now() + deadline(looking, configuration).saturating_sub(RESERVE);
+        let wishes = Wishes { public_keys: keys.into_iter().collect(), ..configuration.wishes(looking) };
+        let snapshots = look_from(vec![one::own()?], deadline, &wishes, &fresh_key()?).await?;
         Ok(Gathered { snapshots, notes: Vec::new() })
     })
 }
@@ -112,26 +124,56 @@ async fn look_from(
         groups.iter().filter_map(|group| names.get(group.asks)).map(|name| format!("the daemon, as {name}")).collect();
     let answers = in_parallel(&entrance, turns, &asking, deadline).await?;
     handshake::distribute(&groups, answers, &mut looks);
-    let mut asking = round_two::asking(&looks, wishes);
-    // What a file declares does not run, and reaches nothing.
-    asking.retain(|index| contexts.get(*index).is_some_and(|context| context.header.kind != ContextKind::Declared));
-    let into = |index: usize, wishes: &Wishes| match contexts.get(index) {
-        Some(context) => request(context, key, wishes, locks),
-        None => Err(Failure::Broken("a beacon in no context".into())),
-    };
     let whole = contexts.iter().any(|context| context.header.kind == ContextKind::Host);
-    let beacons = Beacons::raise(&entrance, &looks, &asking, deadline, whole, into).await?;
-    let second = beacons.tell(&round_two::wishes(wishes, &looks));
-    let mut turns = Vec::new();
-    for (context, look) in asking.iter().filter_map(|index| Some((contexts.get(*index)?, looks.get(*index)?))) {
-        turns.push((request(context, key, &second, locks)?, round_two::what_is_known(look)?));
-    }
-    let names: Vec<String> =
-        asking.iter().filter_map(|index| names.get(*index)).map(|name| format!("endpoints, as {name}")).collect();
-    let answers = in_parallel(&entrance, turns, &names, deadline).await?;
-    round_two::put(&asking, answers, wishes, &mut looks);
+    let way = Way { entrance: &entrance, contexts: &contexts, key, locks, deadline, whole };
+    second_round(&way, wishes, &mut looks).await?;
     let snapshots = contexts.into_iter().zip(looks).map(|(context, look)| snapshot(context.header, look, taken_ms));
     Ok(snapshots.collect())
+}
+
+/// The way into the contexts of one run.
+struct Way<'a> {
+    entrance: &'a Arc<Entrance>,
+    contexts: &'a [Context],
+    key: &'a Arc<RunKey>,
+    locks: Option<&'a str>,
+    deadline: Instant,
+    /// Whether the host's own context is among them.
+    whole: bool,
+}
+
+/// Asks the endpoints: each context its own ones, and the daemons those that their clients have them connect to.
+async fn second_round(way: &Way<'_>, wishes: &Wishes, looks: &mut [Looked]) -> Result<(), Failure> {
+    let mut asking = round_two::asking(looks, wishes);
+    // What a file declares does not run, and reaches nothing.
+    asking.retain(|index| way.contexts.get(*index).is_some_and(|one| one.header.kind != ContextKind::Declared));
+    let into = |index: usize, wishes: &Wishes| match way.contexts.get(index) {
+        Some(context) => request(context, way.key, wishes, way.locks),
+        None => Err(Failure::Broken("a question to no context".into())),
+    };
+    let beacons = Beacons::raise(way.entrance, looks, &asking, way.deadline, way.whole, into).await?;
+    let second = beacons.tell(&round_two::wishes(wishes, looks));
+    let mut turns = Vec::new();
+    for (index, look) in asking.iter().filter_map(|index| Some((*index, looks.get(*index)?))) {
+        turns.push((into(index, &second)?, round_two::what_is_known(look)?));
+    }
+    let name = |index: usize| way.contexts.get(index).map(|one| one.header.name.as_str()).unwrap_or_default();
+    let mut names: Vec<String> = asking.iter().map(|index| format!("endpoints, as {}", name(*index))).collect();
+    let links =
+        if way.whole && wishes.reach.is_none() { Links::between(way.contexts, looks) } else { Links::default() };
+    for (index, linked) in links.asked() {
+        let Some(look) = looks.get(index) else { continue };
+        let wishes = Wishes { linked: linked.to_vec(), ..second.clone() };
+        turns.push((into(index, &wishes)?, handshake::all_but(&["reach"], look)?));
+        names.push(format!("its clients' endpoints, as {}", name(index)));
+    }
+    let mut answers = in_parallel(way.entrance, turns, &names, way.deadline).await?;
+    let linked = answers.split_off(asking.len().min(answers.len()));
+    round_two::put(&asking, answers, wishes, looks);
+    if wishes.reach.is_none() {
+        links.put(linked, way.whole, looks);
+    }
+    Ok(())
 }
 
 /// Runs the children, and returns what each saw, in order.

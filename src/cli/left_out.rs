@@ -13,6 +13,7 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
     let facts = || snapshots.iter().map(|snapshot| &snapshot.facts);
     let endpoints = unmade(facts().map(|facts| &facts.reach.endpoints));
     let bundles = unmade(facts().map(|facts| &facts.reach.bundles));
+    let linked = unmade(facts().map(|facts| &facts.reach.linked));
     let keys = unmade(facts().map(|facts| &facts.logins.s3));
     let registries = unmade(facts().map(|facts| &facts.logins.registries));
     let served = unmade(facts().map(|facts| &facts.caches.served));
@@ -21,17 +22,22 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
     let servers = unmade(facts().map(|facts| &facts.caches.attic));
     let ssh = unmade(facts().map(|facts| &facts.ssh.servers));
     let identities = unmade(facts().map(|facts| &facts.ssh.identities));
+    let asked = vec![("reach.endpoints", endpoints), ("reach.bundles", bundles), ("reach.linked", linked)];
     let rounds = [
-        ("endpoint was asked", "what answers there", [("reach.endpoints", endpoints), ("reach.bundles", bundles)]),
-        ("credential was shown to its endpoint", "logins", [("logins.s3", keys), ("logins.registries", registries)]),
-        ("binary cache was asked", "signatures", [("caches.served", served), ("caches.attic_caches", attic)]),
-        ("SSH server was spoken to", "SSH", [("ssh.servers", ssh), ("ssh.identities", identities)]),
-        ("trusted key was read", "keys", [("caches.keys", trusted), ("caches.attic", servers)]),
+        ("endpoint was asked", "what answers there", asked),
+        (
+            "credential was shown to its endpoint",
+            "logins",
+            vec![("logins.s3", keys), ("logins.registries", registries)],
+        ),
+        ("binary cache was asked", "signatures", vec![("caches.served", served), ("caches.attic_caches", attic)]),
+        ("SSH server was spoken to", "SSH", vec![("ssh.servers", ssh), ("ssh.identities", identities)]),
+        ("trusted key was read", "keys", vec![("caches.keys", trusted), ("caches.attic", servers)]),
     ];
     let (mut left_out, mut notes) = (BTreeSet::new(), Vec::new());
     for (what, about, lists) in rounds {
         let ids = reading(catalogue, &lists);
-        let [(_, first), _] = lists;
+        let first = lists.into_iter().next().and_then(|(_, why)| why);
         if let Some(why) = first.filter(|_| !ids.is_empty()) {
             let why = match why {
                 Reason::Disabled { by } => format!("left out by {by}"),

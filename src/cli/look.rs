@@ -36,6 +36,11 @@ const FAMILIES: &[Family] = &[
         sight.facts.credentials = credentials;
         sight.endpoints.extend(named);
     }),
+    ("engine", |target, sight| {
+        let (engine, named) = probe::engine::observe(target);
+        sight.facts.engine = engine;
+        sight.endpoints.extend(named);
+    }),
     ("caches", |target, sight| {
         let (caches, named) = probe::caches::observe(target, &sight.endpoints, &sight.facts);
         sight.facts.caches = caches;

@@ -23,6 +23,7 @@ mod gather;
 mod handshake;
 mod job;
 mod left_out;
+mod linked;
 pub mod look;
 mod output;
 mod pages;

@@ -3,12 +3,17 @@
 //! Only contexts that name an endpoint get a further child; it knows every other family already and looks at `reach` alone. No context is asked about
 //! an endpoint that another one names: an address that a container writes into its own configuration is tried from that container and nowhere else.
 
+use std::collections::BTreeSet;
+
 use super::exit::Failure;
 use super::handshake;
 use crate::context::enter::{Looked, Resume};
 use crate::probe::{Wishes, caches, logins, ssh};
+use crate::snapshot::facts::Facts;
 use crate::snapshot::{Fact, List, Reason};
 
+/// The most keys that a signature is verified with: views may come from anywhere.
+const MOST_KEYS: usize = 1024;
 /// Who leaves the endpoints out of the first round.
 pub(super) const LATER: &str = "the first round of looking";
 
@@ -29,11 +34,15 @@ fn names_something(look: &Looked) -> bool {
 
 /// What the second round is told beside what the first was: whose keys a signature may be of.
 pub(super) fn wishes(wishes: &Wishes, looks: &[Looked]) -> Wishes {
-    let keys = looks.iter().filter_map(|look| look.facts.caches.keys.present()).flat_map(|list| &list.items);
-    let mut public_keys: Vec<String> = keys.filter(|key| key.valid).map(|key| key.text.clone()).collect();
-    public_keys.sort();
-    public_keys.dedup();
-    Wishes { public_keys, ..wishes.clone() }
+    let own = keys(looks.iter().map(|look| &look.facts));
+    let public_keys: BTreeSet<String> = wishes.public_keys.iter().cloned().chain(own).collect();
+    Wishes { public_keys: public_keys.into_iter().collect(), ..wishes.clone() }
+}
+
+/// The public keys that these contexts trust.
+pub(super) fn keys<'a>(facts: impl Iterator<Item = &'a Facts>) -> BTreeSet<String> {
+    let lists = facts.filter_map(|facts| facts.caches.keys.present());
+    lists.flat_map(|list| &list.items).filter(|key| key.valid).map(|key| key.text.clone()).take(MOST_KEYS).collect()
 }
 
 /// What the child of the second round need not look at.

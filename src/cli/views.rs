@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use super::compare;
 use super::exit::Failure;
 use crate::report::text;
-use crate::snapshot::{ContextKind, Snapshot};
+use crate::snapshot::{ContextKind, Fact, Snapshot};
 
 /// What a published view's file name ends with.
 const SUFFIX: &str = ".snapshot.json";
@@ -30,7 +30,7 @@ pub(super) fn publish(directory: &Path, snapshots: &[Snapshot]) -> Result<usize,
     let mut written = Vec::new();
     for snapshot in snapshots.iter().filter(|snapshot| is_public(snapshot.context.kind)) {
         let name = file_name(&snapshot.context.id);
-        let document = snapshot.clone().without_fingerprints().to_json();
+        let document = without_containers_words(snapshot.clone()).without_fingerprints().to_json();
         let mut content = text::json(&document).map_err(|error| Failure::Broken(error.to_string()))?;
         content.push('\n');
         replace(&handle, &name, content.as_bytes()).map_err(refused)?;
@@ -77,6 +77,16 @@ fn replace(directory: &OwnedFd, name: &str, text: &[u8]) -> std::io::Result<()> 
 
 fn is_public(kind: ContextKind) -> bool {
     matches!(kind, ContextKind::Host | ContextKind::User | ContextKind::Service | ContextKind::Declared)
+}
+
+/// What containers name is theirs: of the endpoints that a daemon was asked about on the word of others, those stay that a published context names too.
+fn without_containers_words(mut snapshot: Snapshot) -> Snapshot {
+    let may_be_told = |id: &String| ["host", "user", "service"].contains(&id.split(':').next().unwrap_or_default());
+    if let Fact::Present(linked) = &mut snapshot.facts.reach.linked {
+        linked.items.iter_mut().for_each(|link| link.named_in.retain(may_be_told));
+        linked.items.retain(|link| !link.named_in.is_empty());
+    }
+    snapshot
 }
 
 /// `service:nix-daemon` becomes `service.nix-daemon.snapshot.json`. No two ids become one name, and none leads out of the directory.

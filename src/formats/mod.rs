@@ -7,6 +7,7 @@ pub mod aws_profile;
 pub mod binfmt;
 pub mod cgroup;
 pub mod docker_config;
+pub mod docker_daemon;
 pub mod elf;
 pub mod endpoint_url;
 pub mod gitlab_runner;

@@ -24,7 +24,7 @@ use crate::snapshot::endpoint::NamedEndpoint;
 use crate::snapshot::facts::{AwsChain, CredentialFile, Credentials, NetrcEntry, Nix, RegistryLogin, S3Key};
 use crate::snapshot::secret::{Fingerprint, Secret};
 use crate::snapshot::{Fact, List, Reason};
-pub use endpoints::account as account_of;
+pub use endpoints::{account as account_of, substituter_endpoint};
 use files::Files;
 pub(in crate::probe) use files::home;
 pub use held::{Held, Purse, purse};

@@ -11,6 +11,8 @@ mod route;
 mod s3;
 mod verdict;
 
+pub use registry::named as registry_endpoint;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;

@@ -7,6 +7,7 @@
 pub mod beacon;
 pub mod caches;
 pub mod credentials;
+pub mod engine;
 pub mod environment;
 pub mod identity;
 pub mod logins;
@@ -77,6 +78,8 @@ pub struct Wishes {
     pub beacons: Vec<beacon::Standing>,
     /// Why there may be network namespaces without one.
     pub beacons_missing: Option<crate::snapshot::Reason>,
+    /// Endpoints that other contexts name and at which this one connects on their word. Where there are any, nothing else is asked.
+    pub linked: Vec<reach::Link>,
     /// Look at nothing, and stand as the beacon of this network namespace instead.
     pub stand: bool,
 }

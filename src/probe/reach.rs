@@ -11,6 +11,7 @@ pub(super) mod connect;
 mod exceptions;
 mod hosts;
 pub(super) mod http;
+mod linked;
 pub(super) mod plan;
 pub(super) mod proxy;
 mod service;
@@ -27,6 +28,8 @@ use crate::snapshot::facts::{Facts, Reach, Reached};
 use crate::snapshot::{Fact, List, Reason};
 use plan::Question;
 
+pub use linked::Link;
+
 /// The most time for one endpoint, its retry included.
 const ENDPOINT_LIMIT: Duration = Duration::from_millis(5500);
 /// The most time for all of them; below what a probe is given, so that what was seen by then is not lost.
@@ -41,16 +44,26 @@ pub fn observe(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) -> R
         (None, _) => target.incomplete.first().map(|missing| Reason::IdentityIncomplete { missing: missing.clone() }),
     };
     if let Some(reason) = refusal {
-        return Reach { endpoints: Fact::Unobserved(reason.clone()), hosts: Fact::Unobserved(reason), bundles };
+        let unasked = || Fact::Unobserved(reason.clone());
+        return Reach {
+            endpoints: unasked(),
+            hosts: Fact::Unobserved(reason.clone()),
+            bundles,
+            linked: Fact::Unobserved(reason),
+        };
+    }
+    if !target.wishes.linked.is_empty() {
+        return Reach { linked: linked::observe(target, &target.wishes.linked, facts), bundles, ..Reach::default() };
     }
     let plan = plan::questions(target, named, facts);
     let more = plan.more.or_else(|| facts.network.endpoints.present().and_then(|list| list.more.clone()));
     let hosts = hosts::observe(target, &plan.questions, facts);
-    Reach { endpoints: Fact::Present(List { items: ask_all(plan.questions), more }), hosts, bundles }
+    let endpoints = Fact::Present(List { items: ask_all(plan.questions, TOTAL_LIMIT), more });
+    Reach { endpoints, hosts, bundles, linked: Fact::default() }
 }
 
-/// Asks all of them at once. Every question has an answer in the result, in order.
-fn ask_all(questions: Vec<Question>) -> Vec<Reached> {
+/// Asks all of them at once, within this time. Every question has an answer in the result, in order.
+fn ask_all(questions: Vec<Question>, limit: Duration) -> Vec<Reached> {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -59,7 +72,7 @@ fn ask_all(questions: Vec<Question>) -> Vec<Reached> {
         }
     };
     let answers = runtime.block_on(async {
-        let deadline = Instant::now() + TOTAL_LIMIT;
+        let deadline = Instant::now() + limit;
         let mut running = JoinSet::new();
         for (index, question) in questions.iter().cloned().enumerate() {
             let limit = (Instant::now() + ENDPOINT_LIMIT).min(deadline);

@@ -130,6 +130,29 @@ pub struct Header {
     pub limits: Vec<String>,
 }
 
+impl Header {
+    /// One that says nothing yet but whose it is, on which machine.
+    pub fn new(kind: ContextKind, id: String, boot: String, host: String) -> Self {
+        Self {
+            name: id.clone(),
+            id,
+            kind,
+            service: None,
+            user: None,
+            image: None,
+            role: None,
+            job: None,
+            chain: Vec::new(),
+            boot,
+            host,
+            host_root: None,
+            process: None,
+            entry: Entry::Entered,
+            limits: Vec::new(),
+        }
+    }
+}
+
 /// All observations of one context at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {

@@ -74,3 +74,24 @@ pub fn a_service_whose_clock_is_twenty_minutes_ahead() {
     let behind = run("-20m", -1200);
     assert_eq!(behind.row("reach/clock", &[&port.to_string()])["outcome"], "incoherent");
 }
+
+/// The port of a server for plain HTTP behind an `https` URL, as when whoever ended TLS is gone.
+pub fn a_plain_server_where_tls_is_configured() {
+    let directory = shared();
+    let ours = Authority::new("Parallax World CA");
+    let mount = format!("{}:/etc/ssl/certs/ca-certificates.crt:ro", ours.bundle(directory.path(), "ca.crt").display());
+    let mut port = 0;
+    let mut run = |is_plain: bool| {
+        let at = (bridge().0, port);
+        let server = if is_plain { Server::cache(at) } else { Server::tls(at, &ours.issue(&gateway(), 2090)) };
+        port = server.port;
+        let url = format!("https://{}:{port}", gateway());
+        let job = job(directory.path(), "job", &url, &["-v", &mount]);
+        assert_eq!(nix_takes(&job, &url), !is_plain);
+        doctor(&[], &[])
+    };
+    let (broken, repaired) = (run(true), run(false));
+    assert_twins("plain-behind-https", &broken, &repaired, "reach/speaks-tls", &[&port.to_string()]);
+    let symptom = broken.row("reach/is-a-cache", &["(job"]);
+    assert_eq!(symptom["caused_by"]["check"], "reach/speaks-tls", "{symptom:#}");
+}

@@ -63,7 +63,7 @@ pub fn what_a_container_names_is_asked_from_that_container_alone_and_without_a_c
 }
 
 /// What a server has written about its connections until now.
-fn said(mut server: Background) -> String {
+pub fn said(mut server: Background) -> String {
     let mut errors = server.0.stderr.take().expect("standard error");
     drop(server);
     let mut text = String::new();

@@ -146,6 +146,8 @@ pub fn variables(nest: &mut Nest) -> Vec<(&'static str, String)> {
         ("AWS_SECRET_ACCESS_KEY", nest.egg()),
         ("AWS_SESSION_TOKEN", nest.egg()),
         ("AWS_ENDPOINT_URL", at(nest.encoded(), "objects") + &nest.egg()),
+        ("CI_REPOSITORY_URL", at(nest.encoded(), "forge")),
+        ("ACTIONS_CACHE_URL", at(nest.encoded(), "actions") + &nest.egg()),
         ("AWS_ENDPOINT_URL_S3", at(nest.egg(), "objects")),
         ("MC_HOST_cache", format!("http://PUBLIC:{}@objects.parallax.invalid:9000", nest.egg())),
         ("MC_HOST_session", format!("http://PUBLIC:{}:{}@objects.parallax.invalid:9000", nest.egg(), nest.egg())),

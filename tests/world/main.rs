@@ -17,6 +17,7 @@ mod canaries;
 mod configurations;
 mod doctor;
 mod engine;
+mod engines;
 mod escape;
 mod fixtures;
 mod foreign_text;
@@ -25,6 +26,7 @@ mod healthy;
 mod hostile;
 mod image;
 mod jobs;
+mod linked;
 mod logins;
 mod minio;
 mod nix;
@@ -68,6 +70,10 @@ const WORLDS: &[World] = &[
     (
         "a_job_compares_its_own_view_with_those_that_the_host_published",
         pipeline::a_job_compares_its_own_view_with_those_that_the_host_published,
+    ),
+    (
+        "a_job_knows_whether_the_daemon_of_the_published_views_would_reject_what_its_cache_serves",
+        pipeline::a_job_knows_whether_the_daemon_of_the_published_views_would_reject_what_its_cache_serves,
     ),
     ("a_runner_s_job_is_looked_at_before_there_is_one", throwaway::a_runner_s_job_is_looked_at_before_there_is_one),
     (
@@ -208,6 +214,23 @@ const WORLDS: &[World] = &[
     ("a_cache_that_one_job_has_no_route_to", reaching::a_cache_that_one_job_has_no_route_to),
     ("an_authority_in_one_jobs_bundle_only", reaching::an_authority_in_one_jobs_bundle_only),
     ("a_certificate_that_has_ended", reaching::a_certificate_that_has_ended),
+    (
+        "a_registry_whose_authority_is_in_the_jobs_bundle_and_not_in_the_engines",
+        engines::a_registry_whose_authority_is_in_the_jobs_bundle_and_not_in_the_engines,
+    ),
+    (
+        "a_registry_that_the_job_reaches_and_its_engine_does_not",
+        engines::a_registry_that_the_job_reaches_and_its_engine_does_not,
+    ),
+    (
+        "a_substituter_of_both_that_the_client_alone_reaches",
+        linked::a_substituter_of_both_that_the_client_alone_reaches,
+    ),
+    (
+        "an_authority_that_a_variable_of_the_client_alone_leads_to",
+        linked::an_authority_that_a_variable_of_the_client_alone_leads_to,
+    ),
+    ("a_plain_server_where_tls_is_configured", answering::a_plain_server_where_tls_is_configured),
     ("a_certificate_that_is_for_another_name", answering::a_certificate_that_is_for_another_name),
     ("a_service_whose_clock_is_twenty_minutes_ahead", answering::a_service_whose_clock_is_twenty_minutes_ahead),
     (
@@ -239,6 +262,31 @@ const WORLDS: &[World] = &[
     (
         "two_hundred_endpoints_of_which_half_are_black_holes_end_by_the_deadline",
         asking::two_hundred_endpoints_of_which_half_are_black_holes_end_by_the_deadline,
+    ),
+    (
+        "a_cache_of_actions_that_the_runner_announces_as_localhost",
+        reaching::a_cache_of_actions_that_the_runner_announces_as_localhost,
+    ),
+    (
+        "a_substituter_that_the_client_reaches_and_its_daemon_does_not",
+        linked::a_substituter_that_the_client_reaches_and_its_daemon_does_not,
+    ),
+    (
+        "three_substituters_of_a_user_of_which_the_daemon_in_its_own_network_fetches_from_none",
+        linked::three_substituters_of_a_user_of_which_the_daemon_in_its_own_network_fetches_from_none,
+    ),
+    (
+        "a_proxy_of_the_daemon_is_not_spoken_to_on_its_clients_word",
+        linked::a_proxy_of_the_daemon_is_not_spoken_to_on_its_clients_word,
+    ),
+    ("a_substituter_on_the_loopback_of_the_client", linked::a_substituter_on_the_loopback_of_the_client),
+    (
+        "an_authority_in_the_clients_bundle_and_not_in_the_daemons",
+        linked::an_authority_in_the_clients_bundle_and_not_in_the_daemons,
+    ),
+    (
+        "a_daemon_is_asked_on_the_word_of_who_it_trusts_alone_and_without_a_byte",
+        linked::a_daemon_is_asked_on_the_word_of_who_it_trusts_alone_and_without_a_byte,
     ),
     (
         "a_key_that_was_deleted_at_the_store_that_accepts_another",

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::engine::{Background, gateway};
+use crate::server::Issued;
 
 /// Where the programs are, built when they are missing or behind.
 pub fn programs() -> PathBuf {
@@ -181,17 +182,32 @@ impl Registry {
     pub const LOGIN: (&str, &str) = ("ci", "registry-password-1");
 
     pub fn start() -> Self {
+        Self::with(None)
+    }
+
+    /// The same over TLS.
+    pub fn start_tls(certificate: &Issued) -> Self {
+        Self::with(Some(certificate))
+    }
+
+    fn with(certificate: Option<&Issued>) -> Self {
         let directory = tempfile::Builder::new().prefix("parallax-world-").tempdir_in("/var/tmp").expect("a directory");
         let port = free_port();
         let path = |name: &str| directory.path().join(name).display().to_string();
         // bcrypt of the password above.
         let line = format!("{}:$2b$04$/Vxd/cdFEg3S7.zK2nPQnuea3wi8v6f7xxKfDJ4fGCmNikcqLc.uy\n", Self::LOGIN.0);
         std::fs::write(path("htpasswd"), line).expect("htpasswd");
+        let tls = certificate.map(|certificate| {
+            std::fs::write(path("leaf.crt"), &certificate.pem).expect("a certificate");
+            std::fs::write(path("leaf.key"), certificate.key_pem()).expect("a key");
+            format!("  tls:\n    certificate: {}\n    key: {}\n", path("leaf.crt"), path("leaf.key"))
+        });
         let config = format!(
-            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {}:{port}\n\
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {}:{port}\n{}\
              auth:\n  htpasswd:\n    realm: parallax-world\n    path: {}\n",
             path("data"),
             gateway(),
+            tls.unwrap_or_default(),
             path("htpasswd")
         );
         std::fs::write(path("config.yml"), config).expect("config.yml");

@@ -18,6 +18,10 @@ pub fn available() -> Result<(), String> {
 /// A daemon and its directories.
 pub struct NixDaemon {
     pub directory: tempfile::TempDir,
+    /// The process in whose network it is started next; without one this machine's.
+    pub network: Option<String>,
+    /// What its environment has beside its directories.
+    pub variables: Vec<(&'static str, String)>,
     process: Option<Background>,
 }
 
@@ -30,7 +34,7 @@ impl NixDaemon {
         for name in ["etc", "store", "var/daemon-socket", "log"] {
             std::fs::create_dir_all(directory.path().join(name)).expect("mkdir");
         }
-        let mut daemon = Self { directory, process: None };
+        let mut daemon = Self { directory, network: None, variables: Vec::new(), process: None };
         daemon.configure(configuration);
         daemon.restart();
         daemon
@@ -68,12 +72,21 @@ impl NixDaemon {
         let socket = self.path("var/daemon-socket/socket");
         let _ = std::fs::remove_file(&socket);
         let log = std::fs::File::create(self.path("daemon.log")).expect("a log");
-        let child = Command::new("nix-daemon")
+        let mut command = match &self.network {
+            None => Command::new("nix-daemon"),
+            Some(pid) => {
+                let mut command = Command::new("nsenter");
+                command.args(["--net", "--target", pid, "nix-daemon"]);
+                command
+            }
+        };
+        let child = command
             .arg("--daemon")
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("HOME", "/root")
             .envs(self.environment())
+            .envs(self.variables.iter().map(|(name, value)| (*name, value.as_str())))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

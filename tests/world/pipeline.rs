@@ -5,7 +5,9 @@ use std::path::Path;
 use crate::doctor::{Report, assert_twins, parallax, read};
 use crate::engine::Container;
 use crate::image::NIX;
+use crate::linked::fetches;
 use crate::nix::NixDaemon;
+use crate::signatures::World;
 
 const JOB: &str = "parallax-world-job";
 
@@ -22,6 +24,33 @@ fn publish(nix: &NixDaemon, directory: &Path) {
     command.args(["doctor", "--publish"]).arg(directory).envs(nix.environment());
     let output = command.output().expect("parallax runs");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// What the cache serves is verified in the job, with the keys of the daemon's published view: whether the daemon would take it is known there.
+pub fn a_job_knows_whether_the_daemon_of_the_published_views_would_reject_what_its_cache_serves() {
+    let mut world = World::new(Some("present"), None);
+    let (views, url) = (tempfile::tempdir().expect("a directory"), world.url.clone());
+    let mounts = [
+        format!("{}:/run/parallax/snapshots:ro", views.path().display()),
+        format!("{}:/opt/parallax:ro", env!("CARGO_BIN_EXE_parallax")),
+        format!("{}:/opt/parallax.toml:ro", world.nix.text("parallax.toml")),
+    ];
+    let options: Vec<&str> = mounts.iter().flat_map(|mount| ["-v", mount.as_str()]).chain(["-e", "CI=true"]).collect();
+    let user = ["-u", "1000:1000", "-e", "HOME=/home/job"];
+    let mut run = |key: &str| {
+        // The daemon fetches from there for the job alone, and has not verified anything itself.
+        let key = world.key(key);
+        world.configure(&format!("substituters =\ntrusted-substituters = {url}\ntrusted-public-keys = {key}\n"));
+        let container = world.client(user, "/home/job", &format!("substituters = {url}\n"), &options);
+        publish(&world.nix, views.path());
+        let report = check(&container, &["--config", "/opt/parallax.toml", "--require", "service:nix-daemon"]);
+        (report, fetches(&world, &container))
+    };
+    let (broken, (fetched, text)) = run("former");
+    assert!(!fetched && text.contains("signed by any of the keys"), "the daemon rejects it: {text}");
+    let (repaired, (fetched, text)) = run("present");
+    assert!(fetched, "the daemon takes it: {text}");
+    assert_twins("check-signature", &broken, &repaired, "caches/daemon-trusts-signer", &[&url]);
 }
 
 pub fn a_job_compares_its_own_view_with_those_that_the_host_published() {

@@ -265,3 +265,24 @@ pub fn a_variable_that_names_a_bundle_which_only_the_host_has() {
     let (broken, repaired) = (run(&[]), run(&["-v", &mount]));
     assert_twins("bundle-not-there", &broken, &repaired, "reach/bundle-readable", &["NIX_SSL_CERT_FILE", "(job"]);
 }
+
+/// What act and Gitea's runner hand into a job: the address of their own cache, as the runner itself would write it. The path is a token.
+pub fn a_cache_of_actions_that_the_runner_announces_as_localhost() {
+    const TOKEN: &str = "cAnArY-of-the-actions";
+    let cache = Server::cache(([0, 0, 0, 0].into(), 0));
+    let port = cache.port.to_string();
+    let run = |host: &str| {
+        let variable = format!("ACTIONS_CACHE_URL=http://{host}:{port}/{TOKEN}/");
+        // These runners give the engine's socket to every job.
+        let options = ["-v", "/var/run/docker.sock:/var/run/docker.sock", "-e", &variable, "-e", "GITHUB_ACTIONS=true"];
+        let job = Container::run("parallax-world-job", &options, NIX, SLEEP);
+        let reached = job.exec(&["/bin/busybox", "nc", "-w", "2", host, &port]);
+        assert_eq!(reached.is_ok(), host != "localhost", "{reached:?}");
+        let report = doctor(&[], &[]);
+        assert!(!report.json.to_string().contains(TOKEN) && !report.errors.contains(TOKEN), "no token is printed");
+        report
+    };
+    let (broken, repaired) = (run("localhost"), run(&gateway()));
+    assert_twins("actions-cache", &broken, &repaired, "network/loopback-endpoint", &["ACTIONS_CACHE_URL"]);
+    assert!(cache.asked().iter().all(|(_, head)| !head.contains(TOKEN)), "the token is not shown to anybody");
+}

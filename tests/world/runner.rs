@@ -106,6 +106,10 @@ pub fn a_runner_that_mounts_the_whole_of_nix_is_found_before_any_job_runs() {
         let _runner = Runner::start(lines, &docker(volumes, ""));
         let report = doctor(&[], &nix.environment());
         assert_no_secret(&report);
+        let listed = parallax().arg("contexts").output().expect("parallax runs");
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let declared = listed.lines().find(|line| line.starts_with(&format!("declared:runner:{SHORT}")));
+        assert!(declared.is_some_and(|line| line.contains("does not run yet")), "{listed}");
         report
     };
     let (broken, repaired) = (run("", &whole), run(USES_DAEMON, &daemon_volumes(&nix)));

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -45,12 +47,16 @@ impl Server {
 
     /// A binary cache over TLS, which shows this certificate until it ends.
     pub fn tls(at: At, certificate: &Issued) -> Self {
+        Self::https(at, certificate, |path| page(path.ends_with("/nix-cache-info"), "parallax-cache"))
+    }
+
+    /// A page under every path over TLS.
+    pub fn https(at: At, certificate: &Issued, answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let config = certificate.config();
         Self::listen(
             at,
             Arc::new(move |stream, asked| {
                 let connection = ServerConnection::new(Arc::clone(&config)).expect("a connection");
-                let answer = |path: &str| page(path.ends_with("/nix-cache-info"), "parallax-cache");
                 talk(Over(StreamOwned::new(connection, stream)), asked, &answer);
             }),
         )
@@ -98,6 +104,11 @@ impl Drop for Server {
 /// What a server of this kind says: `nix-cache-info`, or that there is no such page.
 pub fn page(is_info: bool, program: &str) -> String {
     let (status, body) = if is_info { ("200 OK", INFO) } else { ("404 Not Found", "no such page\n") };
+    paged(status, body, program)
+}
+
+/// An answer with this status and body.
+pub fn paged(status: &str, body: &str, program: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\nServer: {program}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
 }
@@ -141,14 +152,21 @@ fn head(stream: &mut impl Read) -> String {
     while !head.ends_with(b"\r\n\r\n") && head.len() < 16 << 10 && stream.read(&mut byte).is_ok_and(|count| count == 1)
     {
         head.push(byte[0]);
+        // No method of HTTP begins so; a server that speaks no TLS ends it here, as nginx does.
+        if !head[0].is_ascii_uppercase() {
+            break;
+        }
     }
     String::from_utf8_lossy(&head).into_owned()
 }
 
 fn talk(mut stream: impl Peer, asked: &Asked, answer: &impl Fn(&str) -> String) {
     let question = head(&mut stream);
-    let path = question.split(' ').nth(1).unwrap_or_default().to_owned();
+    let (path, is_empty) = (question.split(' ').nth(1).unwrap_or_default().to_owned(), question.is_empty());
     asked.lock().expect("a lock").push((stream.peer(), question));
+    if path.is_empty() && !is_empty {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
     if !path.is_empty() {
         let _ = stream.write_all(answer(&path).as_bytes()).and_then(|()| stream.flush());
     }
@@ -218,6 +236,13 @@ impl Authority {
 }
 
 impl Issued {
+    /// Its key (RFC 7468).
+    pub fn key_pem(&self) -> String {
+        let body = STANDARD.encode(&self.key);
+        let lines: Vec<&str> = (0..body.len()).step_by(64).map(|at| &body[at..body.len().min(at + 64)]).collect();
+        format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
+    }
+
     fn config(&self) -> Arc<ServerConfig> {
         let key = PrivateKeyDer::try_from(self.key.clone()).expect("a key");
         let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -25,17 +25,17 @@ const FORGETFUL: &str =
     "narinfo-cache-positive-ttl = 0\nnarinfo-cache-negative-ttl = 0\nsandbox = false\ntrusted-users = root\n";
 
 /// A daemon, a cache with one path, and a server before it.
-struct World {
-    nix: NixDaemon,
-    url: String,
+pub struct World {
+    pub nix: NixDaemon,
+    pub url: String,
     /// The path that the cache serves and the store has not.
-    path: String,
+    pub path: String,
     _server: Background,
 }
 
 impl World {
     /// Builds a path, copies it into a cache, signed by this key or by none, and takes it out of the store.
-    fn new(signed_by: Option<&str>, password: Option<&str>) -> Self {
+    pub fn new(signed_by: Option<&str>, password: Option<&str>) -> Self {
         let nix = NixDaemon::start(FORGETFUL);
         for (file, name) in [("present", "world-1"), ("former", "world-1")] {
             let (secret, public) = (nix.text(file), nix.text(&format!("{file}.pub")));
@@ -44,8 +44,8 @@ impl World {
         let expression = "derivation { name = \"served\"; system = builtins.currentSystem; builder = \"/bin/sh\"; \
                           args = [\"-c\" \"echo served > $out\"]; }";
         let path = said(through(&nix, "nix-build").args(["--no-out-link", "-E", expression]));
-        let key = signed_by.map(|key| format!("?secret-key={}", nix.text(key))).unwrap_or_default();
-        let to = format!("file://{}{key}", nix.text("cache"));
+        let key = signed_by.map(|key| format!("&secret-key={}", nix.text(key))).unwrap_or_default();
+        let to = format!("file://{}?compression=none{key}", nix.text("cache"));
         said(through(&nix, "nix").args(["--extra-experimental-features", "nix-command", "copy", "--to", &to, &path]));
         said(through(&nix, "nix-store").args(["--delete", &path]));
         let port =
@@ -68,11 +68,11 @@ impl World {
         world
     }
 
-    fn key(&self, name: &str) -> String {
+    pub fn key(&self, name: &str) -> String {
         std::fs::read_to_string(self.nix.path(&format!("{name}.pub"))).expect("a key").trim().to_owned()
     }
 
-    fn write(&self, name: &str, text: &str, owner: u32) -> PathBuf {
+    pub fn write(&self, name: &str, text: &str, owner: u32) -> PathBuf {
         let file = self.nix.path(name);
         std::fs::create_dir_all(file.parent().expect("a directory")).expect("mkdir");
         std::fs::write(&file, text).expect("written");
@@ -84,8 +84,18 @@ impl World {
 
     /// Gives the daemon a configuration, and looks.
     fn run(&mut self, configuration: &str) -> Report {
-        self.nix.configure(&format!("{FORGETFUL}substituters = {}\n{configuration}", self.url));
+        self.look(&format!("substituters = {}\n{configuration}", self.url))
+    }
+
+    /// Starts the daemon with this configuration, beside what makes it forget.
+    pub fn configure(&mut self, configuration: &str) {
+        self.nix.configure(&format!("{FORGETFUL}{configuration}"));
         self.nix.restart();
+    }
+
+    /// Gives the daemon this configuration and no other, and looks.
+    pub fn look(&mut self, configuration: &str) -> Report {
+        self.configure(configuration);
         let configuration = self.nix.text("parallax.toml");
         doctor(&["--config", &configuration], &self.nix.environment())
     }
@@ -100,22 +110,32 @@ impl World {
         (output.status.success(), text)
     }
 
+    /// Takes the path out of the store.
+    pub fn forget(&self) {
+        said(through(&self.nix, "nix-store").args(["--delete", &self.path]));
+    }
+
     /// A job of user 1000 with this nix.conf, beside the daemon's socket and store.
-    fn job(&self, configuration: &str) -> Container {
+    pub fn job(&self, configuration: &str) -> Container {
+        self.client(["-u", "1000:1000", "-e", "HOME=/home/job"], "/home/job", configuration, &[])
+    }
+
+    /// A job of this user with this nix.conf in its home.
+    pub fn client(&self, user: [&str; 4], home: &str, configuration: &str, more: &[&str]) -> Container {
         let conf = self.write("home/nix.conf", configuration, 1000);
         let (netrc, attic) = (self.nix.path("home/netrc"), self.nix.path("home/attic.toml"));
         let store = self.nix.text("store");
         let mounts = [
             format!("{}:/nix/var/nix/daemon-socket", self.nix.text("var/daemon-socket")),
             format!("{store}:{store}:ro"),
-            format!("{}:/home/job/.config/nix/nix.conf:ro", conf.display()),
-            format!("{}:/home/job/.config/nix/netrc:ro", netrc.display()),
-            format!("{}:/home/job/.config/attic/config.toml:ro", attic.display()),
+            format!("{}:{home}/.config/nix/nix.conf:ro", conf.display()),
+            format!("{}:{home}/.config/nix/netrc:ro", netrc.display()),
+            format!("{}:{home}/.config/attic/config.toml:ro", attic.display()),
         ];
         let variable = format!("NIX_STORE_DIR={store}");
         let mut options = LABELS.to_vec();
         mounts.iter().for_each(|mount| options.extend(["-v", mount.as_str()]));
-        options.extend(["-u", "1000:1000", "-e", "HOME=/home/job", "-e", "NIX_REMOTE=daemon", "-e", variable.as_str()]);
+        options.extend(user.iter().chain(&["-e", "NIX_REMOTE=daemon", "-e", variable.as_str()]).chain(more));
         Container::run(JOB, &options, NIX, &["sleep", "900"])
     }
 }

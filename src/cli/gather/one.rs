@@ -7,6 +7,7 @@ use crate::cli::arguments::Looking;
 use crate::cli::configuration::Configuration;
 use crate::cli::exit::Failure;
 use crate::cli::runners;
+use crate::context::discover::machine;
 use crate::context::{Context, EnvironmentSource, IdentitySource, RunnerPart, discover};
 use crate::formats::status;
 use crate::snapshot::{ContextKind, Entry, Header, ObjectId, Snapshot};
@@ -95,8 +96,7 @@ fn of_process(pid: u32) -> Result<Context, Failure> {
 
 fn of_own_or(pid: u32, directory: Option<&ProcessDirectory>) -> Result<Context, Failure> {
     let broken = |error: &dyn std::fmt::Display| Failure::Broken(error.to_string());
-    let boot =
-        std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(|error| broken(&error))?.trim().to_owned();
+    let (boot, host) = machine().map_err(|error| broken(&error))?;
     let mut process = None;
     let mut kind = ContextKind::Host;
     if let Some(directory) = directory {
@@ -112,21 +112,9 @@ fn of_own_or(pid: u32, directory: Option<&ProcessDirectory>) -> Result<Context, 
     }
     let id = if process.is_some() { format!("pid:{pid}") } else { "host".to_owned() };
     let header = Header {
-        name: id.clone(),
-        id,
-        kind,
-        service: None,
-        user: None,
-        image: None,
-        role: None,
-        job: None,
-        chain: Vec::new(),
         process: process.as_ref().map(|one| ObjectId::process(&boot, one.pid, one.start_ticks)),
-        boot,
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         entry: if process.is_some() { Entry::Entered } else { Entry::Native },
-        host_root: None,
-        limits: Vec::new(),
+        ..Header::new(kind, id, boot, host)
     };
     let (source, environment) = match process {
         Some(_) => (IdentitySource::Process, EnvironmentSource::Process),

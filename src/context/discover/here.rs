@@ -13,6 +13,15 @@ const ENTERING: u64 = 1 << 6 | 1 << 7 | 1 << 18 | 1 << 19 | 1 << 21;
 /// What the kernel shows for an id that the reader's user namespace does not map (`/proc/sys/kernel/overflowuid`).
 const OVERFLOW: u32 = 65534;
 
+/// Boot id of the running kernel, and the machine's name (`uname(2)`).
+pub fn machine() -> Result<(String, String), LookError> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let boot = std::fs::read_to_string(path)
+        .map_err(|error| LookError::Refused { path: path.into(), errno: error.kind().to_string() })?;
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Ok((boot.trim_ascii().to_owned(), host))
+}
+
 /// Our own place.
 pub struct Here<'a> {
     /// Our own process.
@@ -29,11 +38,7 @@ impl<'a> Here<'a> {
     /// Takes stock. Fails when our own namespaces cannot be read.
     pub fn new(own: &'a Process) -> Result<Self, LookError> {
         let place = own.place.as_ref().map_err(Clone::clone)?;
-        let path = "/proc/sys/kernel/random/boot_id";
-        let boot = std::fs::read_to_string(path)
-            .map_err(|error| LookError::Refused { path: path.into(), errno: error.kind().to_string() })?;
-        let boot = boot.trim_ascii().to_owned();
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let (boot, host) = machine()?;
         Ok(Self { own, place, boot, host })
     }
 
@@ -51,21 +56,9 @@ impl<'a> Here<'a> {
     pub fn header(&self, kind: ContextKind, name: &str, process: Option<&Process>) -> Header {
         let id = if kind == ContextKind::Host { kind.word().to_owned() } else { format!("{}:{name}", kind.word()) };
         Header {
-            name: id.clone(),
-            id,
-            kind,
-            service: None,
-            user: None,
-            image: None,
-            role: None,
-            job: None,
-            chain: Vec::new(),
-            boot: self.boot.clone(),
-            host: self.host.clone(),
             process: process.map(|process| ObjectId::process(&self.boot, process.pid, process.start_ticks)),
-            entry: Entry::Entered,
             host_root: process.and_then(|process| Some(process.place.as_ref().ok()?.root == self.place.root)),
-            limits: Vec::new(),
+            ..Header::new(kind, id, self.boot.clone(), self.host.clone())
         }
     }
 

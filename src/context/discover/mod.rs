@@ -22,6 +22,7 @@ use crate::snapshot::{ContextKind, Entry, Header};
 pub use asking::{Asker, Asking};
 use containers::{Standing, Units, is_shim, standing};
 use here::Here;
+pub use here::machine;
 use names::Names;
 pub use pipeline::job_of_variables;
 use procfs::{Process, Processes};

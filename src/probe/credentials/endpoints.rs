@@ -62,12 +62,16 @@ pub(super) fn substituters(nix: &Nix, named: &mut Vec<NamedEndpoint>) {
             None if same(DEFAULT_SUBSTITUTER) => continue,
             None => deciding,
         };
-        if let Some(url) = address(substituter) {
-            // An object store shows a cache only to who signs the question.
-            let by = if substituter.starts_with("s3://") { "nix s3 substituters" } else { "nix substituters" };
-            name(named, &url, by.to_owned(), origin.clone());
-        }
+        named.extend(substituter_endpoint(substituter, origin));
     }
+}
+
+/// The endpoint behind a substituter; `None` where it is no http or https URL of a host.
+pub fn substituter_endpoint(substituter: &str, origin: &str) -> Option<NamedEndpoint> {
+    // An object store shows a cache only to who signs the question.
+    let by = if substituter.starts_with("s3://") { "nix s3 substituters" } else { "nix substituters" };
+    let url = public(&address(substituter)?)?;
+    Some(NamedEndpoint { url, named_by: by.to_owned(), origin: origin.to_owned() })
 }
 
 /// Where a substituter is reached: for `s3://bucket?endpoint=…` the endpoint, without one that of the region at AWS

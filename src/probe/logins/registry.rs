@@ -64,8 +64,8 @@ pub fn logins(target: &Target<'_>, facts: &Facts, held: Vec<Held<RegistryLogin>>
     (logins.collect(), more)
 }
 
-/// The registry as an endpoint. Docker takes one on loopback to speak plain HTTP where it does not speak TLS (`dockerd(8)`, "Insecure registries").
-fn named(login: &RegistryLogin) -> NamedEndpoint {
+/// The registry as an endpoint, whose address may be anywhere. Docker takes one on loopback to speak plain HTTP where it does not speak TLS (`dockerd(8)`, "Insecure registries").
+pub fn named(login: &RegistryLogin) -> NamedEndpoint {
     let written = EndpointUrl::parse(&login.registry);
     let here = |url: &EndpointUrl| {
         url.host.as_deref() == Some("localhost") || url.literal().is_some_and(|address| address.is_loopback())

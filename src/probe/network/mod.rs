@@ -25,9 +25,30 @@ use listeners::Sockets;
 
 pub use endpoints::{Addresses, addresses, is_nix};
 
-/// Variables that name an endpoint of which only scheme, host and port are kept.
-const ENDPOINT_VARIABLES: [&str; 6] =
-    ["DOCKER_HOST", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "CI_SERVER_URL", "CI_API_V4_URL", "CI_REGISTRY"];
+/// Variables that name an endpoint of which only scheme, host and port are kept: engines, object stores, and what coordinators tell their runners and
+/// jobs (GitLab, "Predefined CI/CD variables"; Woodpecker, "Environment variables"; Drone, "Environment reference"; GitHub's and Gitea's runners).
+const ENDPOINT_VARIABLES: [&str; 20] = [
+    "DOCKER_HOST",
+    "CONTAINER_HOST",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "CI_SERVER_URL",
+    "CI_API_V4_URL",
+    "CI_REPOSITORY_URL",
+    "CI_REGISTRY",
+    "CI_FORGE_URL",
+    "CI_REPO_CLONE_URL",
+    "WOODPECKER_SERVER",
+    "DRONE_GIT_HTTP_URL",
+    "DRONE_REMOTE_URL",
+    "GITEA_INSTANCE_URL",
+    "GITHUB_SERVER_URL",
+    "GITHUB_API_URL",
+    "ACTIONS_CACHE_URL",
+    "ACTIONS_RUNTIME_URL",
+    "ACTIONS_RESULTS_URL",
+    "DRONE_RPC_HOST",
+];
 
 /// Observes the network family. `named` are the endpoints that the configuration of this context names, those of the environment included.
 pub fn observe(target: &Target<'_>, named: &[NamedEndpoint]) -> facts::Network {
@@ -72,7 +93,15 @@ pub fn from_environment(target: &Target<'_>) -> Vec<NamedEndpoint> {
     let mut named = Vec::new();
     for variable in ENDPOINT_VARIABLES {
         if let Fact::Present(value) = target.variable(variable) {
-            push(&mut named, value, variable.to_owned(), variable);
+            // A host alone; the scheme stands in another variable and is http where that is not set (drone-runner, `command/daemon/config.go`).
+            let value = match variable {
+                "DRONE_RPC_HOST" => {
+                    let proto = target.variable("DRONE_RPC_PROTO").present().copied().unwrap_or("http");
+                    format!("{proto}://{value}")
+                }
+                _ => (*value).to_owned(),
+            };
+            push(&mut named, &value, variable.to_owned(), variable);
         }
     }
     for variable in proxies::SERVER_VARIABLES {

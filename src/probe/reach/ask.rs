@@ -66,7 +66,7 @@ fn addresses(question: &Question) -> Fact<Vec<String>> {
 }
 
 /// Loopback, or the unspecified address, which a connection takes for the local host (`ip(7)`).
-fn is_here(address: IpAddr) -> bool {
+pub fn is_here(address: IpAddr) -> bool {
     let address = address.to_canonical();
     address.is_loopback() || address.is_unspecified()
 }
@@ -74,6 +74,7 @@ fn is_here(address: IpAddr) -> bool {
 fn no_certificate(state: &Fact<()>) -> Certificate {
     let text = || state.clone().and_then(|()| Fact::Absent);
     Certificate {
+        spoken: state.clone().and_then(|()| Fact::Absent),
         leaf: text(),
         names: state.clone().and_then(|()| Fact::Absent),
         issuer: text(),
@@ -168,6 +169,10 @@ impl Silence {
     /// The facts that it leaves.
     fn told(&self, question: &Question, reached: &mut Reached) {
         match self {
+            Self::Tls(TlsError::NotSpoken { .. }) => {
+                nothing_said(question, reached, &Fact::Absent);
+                reached.tls.spoken = Fact::Present(false);
+            }
             Self::Tls(error) => {
                 let state = Fact::Unobserved(Reason::NotEmulated { what: error.to_string() });
                 nothing_said(question, reached, &state);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, InvalidMessage, SignatureScheme};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -67,6 +67,9 @@ pub enum TlsError {
     Name(String),
     #[error("TLS with {host}: {detail}")]
     Handshake { host: String, detail: String },
+    /// What came is no record of TLS (RFC 8446, 5.1), as when a server for plain HTTP answers.
+    #[error("{host} speaks no TLS")]
+    NotSpoken { host: String },
 }
 
 /// Makes the handshake.
@@ -83,7 +86,15 @@ pub async fn handshake(stream: TcpStream, host: &str) -> Result<TlsStream<TcpStr
     config.resumption = rustls::client::Resumption::disabled();
     let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
     let connector = TlsConnector::from(Arc::new(config));
-    connector.connect(name, stream).await.map_err(|error| failed(error.to_string()))
+    connector.connect(name, stream).await.map_err(|error| {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
+        match cause {
+            Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+                TlsError::NotSpoken { host: host.to_owned() }
+            }
+            _ => failed(error.to_string()),
+        }
+    })
 }
 
 /// What was shown, and what this context makes of it.
@@ -101,6 +112,7 @@ pub fn judged(chain: &[CertificateDer<'_>], host: &str, roots: &Roots, now: Unix
     let mut certificate =
         Certificate { bundle: roots.path.clone(), bundle_named_by: roots.named_by.clone(), ..Certificate::default() };
     let Some((leaf, intermediates)) = chain.split_first() else { return certificate };
+    certificate.spoken = Fact::Present(true);
     certificate.leaf = Fact::Present(fingerprint(leaf));
     let Ok((_, parsed)) = X509Certificate::from_der(leaf) else { return certificate };
     let validity = parsed.validity();

@@ -159,9 +159,14 @@ fn askable(url: &EndpointUrl, named_by: &str, facts: &Facts) -> Addresses {
 
 /// Link-local (RFC 3927, RFC 4291), and the metadata services that clouds have elsewhere: AWS `fd00:ec2::254`, Google `fd20:ce::254`, Alibaba
 /// `100.100.100.200`, Azure `168.63.129.16`.
-fn is_of_the_link(address: IpAddr) -> bool {
+pub fn is_of_the_link(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.is_link_local() || matches!(v4.octets(), [100, 100, 100, 200] | [168, 63, 129, 16]),
+        // Behind a translator these are the addresses of IPv4 (RFC 6052, 2.1).
+        IpAddr::V6(v6) if v6.segments().starts_with(&[0x64, 0xff9b, 0, 0, 0, 0]) => {
+            let [.., a, b, c, d] = v6.octets();
+            is_of_the_link(IpAddr::from([a, b, c, d]))
+        }
         IpAddr::V6(v6) => {
             v6.is_unicast_link_local() || matches!(v6.segments(), [0xfd00, 0xec2, ..] | [0xfd20, 0xce, ..])
         }

@@ -1,5 +1,6 @@
 //! Questions to real listeners on loopback: what is made of silence, of endless and of broken answers; and the plan before anything is sent.
 
+mod linked;
 mod plan;
 mod talk;
 mod trust;

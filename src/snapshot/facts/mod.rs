@@ -6,6 +6,7 @@
 
 mod caches;
 mod credentials;
+mod engine;
 mod identity;
 mod logins;
 mod network;
@@ -18,11 +19,12 @@ mod tools;
 
 pub use caches::{AtticCache, AtticServer, Caches, PathSignature, ServedCache, ServedPath, TrustedKey};
 pub use credentials::{AwsChain, CredentialFile, Credentials, NetrcEntry, RegistryLogin, S3Key};
+pub use engine::Engine;
 pub use identity::{Capabilities, Home, HostIdentity, IdRange, Identity, Namespaces, Passwd, Process};
 pub use logins::{Logins, RegistryAnswer, S3Answer};
 pub use network::{Endpoint, Listener, Loopback, NameServer, Network, ProxyVariable, ResolvedName};
 pub use nix::{ConfFile, ConfProblem, Nix, Request, Setting, Trust};
-pub use reach::{Bundle, Certificate, HostAddress, Reach, Reached, Service};
+pub use reach::{Bundle, Certificate, HostAddress, Linked, Reach, Reached, Service};
 pub use runner::{
     Runner, RunnerBundle, RunnerEntry, RunnerFile, RunnerGiven, RunnerPlace, RunnerProblem, RunnerVariable,
     RunnerVolume,
@@ -52,6 +54,8 @@ pub struct Facts {
     pub nix: Nix,
     /// GitLab Runner as this context has to do with it.
     pub runner: Runner,
+    /// The container engine that it drives, or is.
+    pub engine: Engine,
     /// The binary caches that it names, and whose signatures it trusts.
     pub caches: Caches,
     /// Its Nix's remote builders and stores behind SSH.

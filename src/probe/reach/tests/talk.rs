@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::{get, question};
 use crate::probe::reach::ask::ask;
-use crate::probe::reach::ask_all;
 use crate::probe::reach::plan::{Expected, Inquiry, Question};
+use crate::probe::reach::{TOTAL_LIMIT, ask_all};
 use crate::snapshot::facts::Reached;
 use crate::snapshot::{Fact, Reason};
 
@@ -254,7 +254,7 @@ fn many_that_never_answer_take_no_longer_than_one() {
     let (answers, _) = serve(answer(CACHE));
     questions.extend((0..60).map(|_| plain(answers)));
     let begun = Instant::now();
-    let reached = ask_all(questions);
+    let reached = ask_all(questions, TOTAL_LIMIT);
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert_eq!(reached.len(), 120);
     let cache = |one: &&Reached| one.service.kind == Fact::Present("nix-cache".to_owned());

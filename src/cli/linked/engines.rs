@@ -1,0 +1,45 @@
+//! Which registries a container engine is asked about: those that whoever may drive it is logged in at, for it is the engine that pulls and pushes.
+//!
+//! Who can write its socket can have the engine connect anywhere, so that nothing is tried here that it would not do on the same word.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{MOST, OfDaemon, is_of};
+use crate::probe::logins::registry_endpoint;
+use crate::probe::reach::Link;
+use crate::snapshot::facts::Facts;
+use crate::snapshot::{Fact, Reason};
+
+/// The registries of those who drive this engine.
+pub(super) fn of_engine(engine: &Facts, others: &[(&str, &Facts)]) -> OfDaemon {
+    let mut of = OfDaemon::default();
+    let socket = match &engine.engine.socket {
+        Fact::Present(socket) => socket,
+        // One that listens nowhere on this machine is driven from elsewhere.
+        Fact::Absent => return of,
+        Fact::Unobserved(reason) => return OfDaemon { more: Some(reason.clone()), ..of },
+    };
+    let mut named: BTreeMap<(String, String, bool), BTreeSet<String>> = BTreeMap::new();
+    let drives = |facts: &Facts| is_of(&facts.engine.socket, socket) && facts.engine.usable == Fact::Present(true);
+    for (id, client) in others.iter().filter(|(_, client)| drives(client)) {
+        let same_network = client.network.namespace.present().is_some_and(|of| is_of(&engine.network.namespace, of));
+        for login in client.credentials.registries.present().into_iter().flat_map(|list| &list.items) {
+            let endpoint = registry_endpoint(login);
+            named.entry((endpoint.url, endpoint.named_by, same_network)).or_default().insert((*id).to_owned());
+        }
+        let open = client.credentials.registries.present().and_then(|list| list.more.clone());
+        of.more = of.more.or_else(|| client.credentials.registries.reason().cloned()).or(open);
+    }
+    if named.len() > MOST {
+        of.more = Some(Reason::Truncated { at: MOST as u64, what: "the registries of an engine's clients".into() });
+    }
+    let link = |((endpoint, named_by, same_network), ids): (_, BTreeSet<String>)| Link {
+        endpoint,
+        named_by,
+        named_in: ids.into_iter().collect(),
+        link: socket.clone(),
+        same_network,
+    };
+    of.links = named.into_iter().take(MOST).map(link).collect();
+    of
+}

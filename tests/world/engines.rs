@@ -1,0 +1,165 @@
+//! A registry as a job and as the engine that it drives see it. The engine is a real one of its own: another `dockerd`, with its own certificates and, where a
+//! world wants it, in another network; what it then answers to `docker pull` is the oracle.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::doctor::{Report, assert_twins, doctor};
+use crate::engine::{Background, Container, docker, gateway};
+use crate::hostile::{JOB, SLEEP};
+use crate::image::BUSYBOX;
+use crate::minio::Registry;
+use crate::reaching::{configure_network, in_network, shared};
+use crate::server::Authority;
+
+/// An engine beside this machine's: it runs no container, and its `/etc/docker` is a directory of ours.
+struct Second {
+    directory: tempfile::TempDir,
+    process: Option<Background>,
+}
+
+impl Second {
+    /// Starts one in the network of this container: an engine without a bridge removes the bridge of the network that it is in.
+    fn start(network: &Container) -> Self {
+        let directory = shared();
+        for name in ["etc", "client"] {
+            std::fs::create_dir(directory.path().join(name)).expect("mkdir");
+        }
+        let at = |name: &str| directory.path().join(name).display().to_string();
+        // The options after the name are those of an engine that raises no network.
+        let script = format!(
+            "mount --make-rprivate / && mount --bind {} /etc/docker && exec dockerd --host unix://{} --data-root {} --exec-root {} \
+             --pidfile {} --bridge none --iptables=false --ip-forward=false",
+            at("etc"),
+            at("docker.sock"),
+            at("data"),
+            at("exec"),
+            at("pid")
+        );
+        let mut command = in_network(network, &["unshare", "--mount", "sh", "-c", &script]);
+        let log = std::fs::File::create(at("log")).expect("a log");
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("an engine");
+        let second = Self { directory, process: Some(Background(process)) };
+        let begun = Instant::now();
+        while second.docker(&["version"]).is_err() {
+            let said = || std::fs::read_to_string(second.path("log")).unwrap_or_default();
+            assert!(begun.elapsed() < Duration::from_secs(60), "the second engine answers: {}", said());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        second
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn docker(&self, arguments: &[&str]) -> Result<String, String> {
+        let host = format!("unix://{}", self.path("docker.sock").display());
+        let client = self.path("client").display().to_string();
+        docker(&[&["--host", &host, "--config", &client], arguments].concat())
+    }
+
+    /// What the engine says when it is to pull from there what nobody has pushed.
+    fn pull(&self, registry: &str) -> String {
+        self.docker(&["pull", &format!("{registry}/nothing:1")]).expect_err("there is no such image")
+    }
+
+    /// Trusts this authority for one registry, or does so no longer.
+    fn trust(&self, registry: &str, authority: Option<&Authority>) {
+        let directory = self.path("etc").join("certs.d").join(registry);
+        let _ = std::fs::remove_dir_all(&directory);
+        if let Some(authority) = authority {
+            std::fs::create_dir_all(&directory).expect("mkdir");
+            std::fs::write(directory.join("ca.crt"), authority.pem()).expect("ca.crt");
+        }
+    }
+
+    /// A job that drives it, logged in at this registry, with this bundle.
+    fn job(&self, registry: &str, bundle: &Path) -> Container {
+        let home = self.path("home");
+        std::fs::create_dir_all(home.join(".docker")).expect("mkdir");
+        let auth = STANDARD.encode(format!("{}:{}", Registry::LOGIN.0, Registry::LOGIN.1));
+        let config = serde_json::json!({"auths": {registry: {"auth": auth}}}).to_string();
+        std::fs::write(home.join(".docker/config.json"), &config).expect("docker's configuration");
+        std::fs::write(self.path("client").join("config.json"), &config).expect("docker's configuration");
+        let mounts = [
+            format!("{}:/var/run/docker.sock", self.path("docker.sock").display()),
+            format!("{}:/root:ro", home.display()),
+            format!("{}:/etc/ssl/certs/ca-certificates.crt:ro", bundle.display()),
+        ];
+        let mut options = JOB.to_vec();
+        mounts.iter().for_each(|mount| options.extend(["-v", mount]));
+        Container::run("parallax-world-job", &options, BUSYBOX, SLEEP)
+    }
+}
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        // Asked to end, it ends its containerd too.
+        let pid = std::fs::read_to_string(self.path("pid")).unwrap_or_default();
+        let _ = Command::new("kill").arg(pid.trim()).status();
+        let begun = Instant::now();
+        if let Some(mut process) = self.process.take() {
+            while begun.elapsed() < Duration::from_secs(10) && matches!(process.0.try_wait(), Ok(None)) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+}
+
+/// A network for the engine: that of a container in which nothing else runs.
+fn network() -> Container {
+    Container::run("parallax-world-network", &[], BUSYBOX, SLEEP)
+}
+
+/// Nothing else is found: the one fault is the one finding.
+fn one_finding(report: &Report, check: &str) {
+    let found = report.with_outcome("incoherent");
+    assert!(found.len() == 1 && found[0].contains(check), "{found:#?}");
+}
+
+pub fn a_registry_whose_authority_is_in_the_jobs_bundle_and_not_in_the_engines() {
+    let directory = shared();
+    let ours = Authority::new("Parallax World CA");
+    let bundle = ours.bundle(directory.path(), "ca.crt");
+    let registry = Registry::start_tls(&ours.issue(&gateway(), 2090));
+    let name = format!("{}:{}", gateway(), registry.port);
+    let apart = network();
+    let second = Second::start(&apart);
+    let run = |authority: Option<&Authority>| {
+        second.trust(&name, authority);
+        let _job = second.job(&name, &bundle);
+        let said = second.pull(&name);
+        assert_eq!(said.contains("x509"), authority.is_none(), "{said}");
+        doctor(&[], &[])
+    };
+    let (broken, repaired) = (run(None), run(Some(&ours)));
+    assert_twins("registry-authority", &broken, &repaired, "engine/registry-trusted", &[&name]);
+    one_finding(&broken, "engine/registry-trusted");
+}
+
+pub fn a_registry_that_the_job_reaches_and_its_engine_does_not() {
+    let directory = shared();
+    let ours = Authority::new("Parallax World CA");
+    let bundle = ours.bundle(directory.path(), "ca.crt");
+    let registry = Registry::start_tls(&ours.issue(&gateway(), 2090));
+    let name = format!("{}:{}", gateway(), registry.port);
+    let apart = network();
+    let second = Second::start(&apart);
+    second.trust(&name, Some(&ours));
+    let run = |broken: bool| {
+        let change = if broken { "add" } else { "del" };
+        configure_network(&apart, &["ip", "route", change, "unreachable", &gateway()]);
+        let _job = second.job(&name, &bundle);
+        let said = second.pull(&name);
+        assert_eq!(said.contains("no route to host"), broken, "{said}");
+        doctor(&[], &[])
+    };
+    let (broken, repaired) = (run(true), run(false));
+    assert_twins("registry-reached", &broken, &repaired, "engine/registry-reached", &[&name]);
+    one_finding(&broken, "engine/registry-reached");
+}
