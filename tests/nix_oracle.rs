@@ -464,3 +464,32 @@ fn who_holds_a_lock_on_the_database_is_named() {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// Debian's packages let only a group into the directory of the socket.
+#[test]
+fn a_socket_that_a_user_may_not_look_at_stops_nix_and_is_no_store() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = directory.path().join("state");
+    let socket = state.join("daemon-socket");
+    std::fs::create_dir_all(&socket).expect("mkdir");
+    let _listener = std::os::unix::net::UnixListener::bind(socket.join("socket")).expect("a socket");
+    for (path, mode) in [(directory.path(), 0o755), (state.as_path(), 0o755), (socket.as_path(), 0o700)] {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("chmod");
+    }
+    let binary = directory.path().join("parallax");
+    std::fs::copy(env!("CARGO_BIN_EXE_parallax"), &binary).expect("a copy");
+    let nobody = |program: &str, arguments: &[&str]| {
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", program]).args(arguments).env_clear();
+        command.env("PATH", "/usr/bin:/bin").env("HOME", directory.path()).env("NIX_STATE_DIR", &state);
+        command.output().expect("setpriv runs")
+    };
+    let nix = nobody("nix", &["--extra-experimental-features", "nix-command", "store", "ping"]);
+    let said = String::from_utf8_lossy(&nix.stderr).into_owned();
+    assert!(!nix.status.success() && said.contains("Permission denied"), "{said}");
+    let probe = nobody(&binary.display().to_string(), &["probe"]);
+    let snapshot: serde_json::Value = serde_json::from_slice(&probe.stdout).expect("a snapshot");
+    let chosen = &snapshot["facts"]["store"]["chosen"];
+    assert!(chosen.get("kind").is_some_and(serde_json::Value::is_null), "{chosen:#}");
+    assert!(chosen["because"].as_str().is_some_and(|because| because.contains("EACCES")), "{chosen:#}");
+}

@@ -8,13 +8,17 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::doctor::{Report, assert_twins, doctor};
+use crate::doctor::{Report, assert_mended, assert_twins, doctor};
 use crate::engine::{Background, Container, docker, gateway};
 use crate::hostile::{JOB, SLEEP};
 use crate::image::BUSYBOX;
 use crate::minio::Registry;
 use crate::reaching::{configure_network, in_network, shared};
 use crate::server::Authority;
+use crate::user::User;
+
+/// Who drives the engine from this machine.
+const USER: &str = "parallax-world";
 
 /// An engine beside this machine's: it runs no container, and its `/etc/docker` is a directory of ours.
 struct Second {
@@ -78,22 +82,44 @@ impl Second {
         }
     }
 
-    /// A job that drives it, logged in at this registry, with this bundle.
-    fn job(&self, registry: &str, bundle: &Path) -> Container {
+    /// A home whose Docker client is logged in at this registry.
+    fn home(&self, registry: &str) -> std::path::PathBuf {
         let home = self.path("home");
         std::fs::create_dir_all(home.join(".docker")).expect("mkdir");
         let auth = STANDARD.encode(format!("{}:{}", Registry::LOGIN.0, Registry::LOGIN.1));
         let config = serde_json::json!({"auths": {registry: {"auth": auth}}}).to_string();
         std::fs::write(home.join(".docker/config.json"), &config).expect("docker's configuration");
         std::fs::write(self.path("client").join("config.json"), &config).expect("docker's configuration");
+        home
+    }
+
+    /// A job that drives it, logged in at this registry, with this bundle.
+    fn job(&self, registry: &str, bundle: &Path) -> Container {
         let mounts = [
             format!("{}:/var/run/docker.sock", self.path("docker.sock").display()),
-            format!("{}:/root:ro", home.display()),
+            format!("{}:/root:ro", self.home(registry).display()),
             format!("{}:/etc/ssl/certs/ca-certificates.crt:ro", bundle.display()),
         ];
         let mut options = JOB.to_vec();
         mounts.iter().for_each(|mount| options.extend(["-v", mount]));
         Container::run("parallax-world-job", &options, BUSYBOX, SLEEP)
+    }
+
+    /// A user of the group `docker` who does the same, and a process of his.
+    fn user(&self, registry: &str, bundle: &Path) -> (User, Background) {
+        let home = self.home(registry);
+        let user = User::add(USER, &home);
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", USER, "--regid", USER, "--groups", "docker", "sleep", "900"]).env_clear();
+        command.env("PATH", "/usr/bin:/bin").env("HOME", &home).env("SSL_CERT_FILE", bundle);
+        command.env("DOCKER_HOST", format!("unix://{}", self.path("docker.sock").display()));
+        (user, Background(command.spawn().expect("setpriv starts")))
+    }
+
+    /// Looks, with that user on the chain.
+    fn look(&self) -> Report {
+        std::fs::write(self.path("parallax.toml"), format!("users = [\"{USER}\"]\n")).expect("parallax.toml");
+        doctor(&["--config", &self.path("parallax.toml").display().to_string()], &[])
     }
 }
 
@@ -116,12 +142,6 @@ fn network() -> Container {
     Container::run("parallax-world-network", &[], BUSYBOX, SLEEP)
 }
 
-/// Nothing else is found: the one fault is the one finding.
-fn one_finding(report: &Report, check: &str) {
-    let found = report.with_outcome("incoherent");
-    assert!(found.len() == 1 && found[0].contains(check), "{found:#?}");
-}
-
 pub fn a_registry_whose_authority_is_in_the_jobs_bundle_and_not_in_the_engines() {
     let directory = shared();
     let ours = Authority::new("Parallax World CA");
@@ -132,14 +152,16 @@ pub fn a_registry_whose_authority_is_in_the_jobs_bundle_and_not_in_the_engines()
     let second = Second::start(&apart);
     let run = |authority: Option<&Authority>| {
         second.trust(&name, authority);
-        let _job = second.job(&name, &bundle);
+        let (_user, _job) = (second.user(&name, &bundle), second.job(&name, &bundle));
         let said = second.pull(&name);
         assert_eq!(said.contains("x509"), authority.is_none(), "{said}");
-        doctor(&[], &[])
+        second.look()
     };
     let (broken, repaired) = (run(None), run(Some(&ours)));
-    assert_twins("registry-authority", &broken, &repaired, "engine/registry-trusted", &[&name]);
-    one_finding(&broken, "engine/registry-trusted");
+    assert_twins("registry-authority", &broken, &repaired, "engine/registry-trusted", &[&name, USER]);
+    assert_mended(&broken, &repaired, "engine/registry-trusted", &[&name, "(job"]);
+    let found = broken.with_outcome("incoherent");
+    assert!(found.len() == 2 && found.iter().all(|row| row.contains("engine/registry-trusted")), "{found:#?}");
 }
 
 pub fn a_registry_that_the_job_reaches_and_its_engine_does_not() {
@@ -154,12 +176,13 @@ pub fn a_registry_that_the_job_reaches_and_its_engine_does_not() {
     let run = |broken: bool| {
         let change = if broken { "add" } else { "del" };
         configure_network(&apart, &["ip", "route", change, "unreachable", &gateway()]);
-        let _job = second.job(&name, &bundle);
+        let _user = second.user(&name, &bundle);
         let said = second.pull(&name);
         assert_eq!(said.contains("no route to host"), broken, "{said}");
-        doctor(&[], &[])
+        second.look()
     };
     let (broken, repaired) = (run(true), run(false));
     assert_twins("registry-reached", &broken, &repaired, "engine/registry-reached", &[&name]);
-    one_finding(&broken, "engine/registry-reached");
+    let found = broken.with_outcome("incoherent");
+    assert!(found.len() == 1 && found[0].contains("engine/registry-reached"), "{found:#?}");
 }

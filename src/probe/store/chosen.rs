@@ -103,7 +103,11 @@ fn automatic(target: &Target<'_>, reference: &StoreReference, store: &Store) -> 
         Fact::Present(true) => {
             return named("daemon", "daemon", &format!("{state} is not writable and {socket} exists"));
         }
-        // Nix takes a socket that it may not look at for an error, not for a missing one.
+        // Nix takes a socket that it may not look at for an error, not for a missing one: so it is for users whom the directory does not let in.
+        Fact::Unobserved(Reason::Unreadable { errno, .. }) if errno == "EACCES" && target.incomplete.is_empty() => {
+            let because = format!("{socket} may not be looked at (EACCES), and Nix stops there");
+            return Fact::Present(Choice { kind: Fact::Absent, url: Fact::Absent, because });
+        }
         Fact::Unobserved(reason) => return Fact::Unobserved(reason.clone()),
         Fact::Present(false) | Fact::Absent => {}
     }

@@ -126,7 +126,8 @@ pub struct LockHolder {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Chosen {
-    /// `local`, `daemon` (any Unix socket), `chroot` (a store below the home directory), or the scheme of another one.
+    /// `local`, `daemon` (any Unix socket), `chroot` (a store below the home directory), or the scheme of another one; absent where Nix would choose
+    /// none and stop.
     #[schemars(extend("x-disclosure" = "public"))]
     pub kind: Fact<String>,
     /// As `nix store info` prints it: `local`, `daemon`, `unix:///path`, …
