@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// As people write them, and as they should not.
-const ENTRIES: [&str; 14] = [
+const ENTRIES: [&str; 15] = [
     "",
     "*",
     "cache.test",
@@ -20,6 +20,7 @@ const ENTRIES: [&str; 14] = [
     "CACHE.test.",
     "localhost,127.0.0.1",
     "10.0.0.0/8,192.168.0.0/16",
+    "10.0.0.0/8,203.0.113.0/24",
     "203.0.113.7",
     "0.113.7",
     "::1 2001:db8::7",
@@ -86,19 +87,12 @@ fn parallax_says(entries: &str, port: u16) -> Vec<Option<bool>> {
 #[test]
 fn parallax_goes_through_the_proxy_exactly_where_curl_does() {
     let (port, asked) = proxy();
-    let mut said = 0;
     for entries in ENTRIES {
         let ours = parallax_says(entries, port);
         asked.try_iter().for_each(drop);
         for (host, ours) in HOSTS.iter().zip(ours) {
             let curl = curl_goes_through(host, entries, port, &asked);
-            // Where versions of curl differ, parallax says so; this one's answer can't contradict that.
-            if let Some(ours) = ours {
-                assert_eq!(ours, curl, "no_proxy={entries:?} host={host}");
-                said += 1;
-            }
+            assert_eq!(ours, Some(curl), "no_proxy={entries:?} host={host}");
         }
     }
-    let all = ENTRIES.len() * HOSTS.len();
-    assert!(said + 4 >= all, "{said} of {all} were said");
 }

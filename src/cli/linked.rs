@@ -19,6 +19,8 @@ use crate::snapshot::{ContextKind, Fact, List, ObjectId, Reason};
 const MOST: usize = 64;
 /// The service that connects for its clients.
 const DAEMON: &str = "nix-daemon";
+/// The one that reaches registries for its clients.
+const ENGINE: &str = "dockerd";
 
 /// What the daemons are asked beside their own, by their indices.
 #[derive(Default)]
@@ -47,11 +49,12 @@ impl Links {
         let mut of: BTreeMap<usize, OfDaemon> =
             daemons.map(|(index, _, look)| (*index, of_daemon(&look.facts, &clients))).collect();
         let is_engine = |look: &Looked| look.facts.engine.is_engine == Fact::Present(true);
+        let is_service = |context: &Context| context.header.service.as_deref() == Some(ENGINE);
         let others: Vec<(&str, &Facts)> = entered()
             .filter(|(_, context, look)| context.header.kind != ContextKind::Declared && !is_engine(look))
             .map(|(_, context, look)| (context.header.id.as_str(), &look.facts))
             .collect();
-        let engines = entered().filter(|(_, _, look)| is_engine(look));
+        let engines = entered().filter(|(_, context, look)| is_service(context) && is_engine(look));
         of.extend(engines.map(|(index, _, look)| (*index, engines::of_engine(&look.facts, &others))));
         Self { of }
     }

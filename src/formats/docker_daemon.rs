@@ -1,5 +1,5 @@
-//! The configuration of Docker's engine, `daemon.json` (`dockerd(8)`, "DAEMON CONFIGURATION FILE"), its options on the command line, and the contexts of
-//! its client (`docker/cli`, `cli/context/store`): where the engine listens and which registries it treats in a way of their own. No I/O.
+//! The configuration of Docker's engine, `daemon.json` (`dockerd(8)`, "DAEMON CONFIGURATION FILE"), and its options on the command line: where it listens
+//! and which registries it treats in a way of their own. No I/O.
 
 use serde::Deserialize;
 
@@ -84,28 +84,11 @@ pub fn command_line(words: &[String]) -> CommandLine {
     line
 }
 
-/// The context that the client's `config.json` says is the current one; `None` where it says none.
-pub fn current_context(text: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Document {
-        #[serde(rename = "currentContext")]
-        current: Option<String>,
-    }
-    let document: Document = serde_json::from_slice(text).ok()?;
-    document.current.filter(|name| !name.is_empty())
-}
-
-/// The engine of a context, by its `meta.json`; `None` where it names none.
-pub fn host_of_context(text: &[u8]) -> Option<String> {
-    let document: serde_json::Value = serde_json::from_slice(text).ok()?;
-    document.pointer("/Endpoints/docker/Host")?.as_str().filter(|host| !host.is_empty()).map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{DaemonConfig, command_line, current_context, host_of_context, parse};
+    use super::{DaemonConfig, command_line, parse};
 
     #[test]
     fn what_it_says_of_registries_is_read_and_everything_else_is_left() {
@@ -130,18 +113,10 @@ mod tests {
         assert_eq!(line.config_file.as_deref(), Some("/etc/two.json"));
     }
 
-    #[test]
-    fn a_context_leads_to_its_engine() {
-        assert_eq!(current_context(br#"{"currentContext": "build", "auths": {}}"#).as_deref(), Some("build"));
-        assert_eq!(current_context(br#"{"auths": {}}"#), None);
-        let meta = br#"{"Name":"build","Endpoints":{"docker":{"Host":"unix:///run/user/7/docker.sock"}}}"#;
-        assert_eq!(host_of_context(meta).as_deref(), Some("unix:///run/user/7/docker.sock"));
-    }
-
     proptest! {
         #[test]
         fn every_text_has_an_answer(text in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (parse(&text), current_context(&text), host_of_context(&text));
+            let _ = parse(&text);
         }
     }
 }

@@ -1,51 +1,39 @@
-//! The container engine: which one Docker's client here drives, and, where our process is the engine, what it was told of registries.
+//! The container engine, where our process is one: where it listens, and what it was told of registries.
 //!
-//! Reads variables, the client's configuration and contexts, and `daemon.json`, beneath the target's root. Speaks to no engine, and must not judge.
+//! Reads the command line and `daemon.json`, beneath the target's root. Speaks to no engine, and must not judge.
 
-use sha2::{Digest, Sha256};
-
-use super::credentials::home;
+use super::store::places::{Mounts, look};
 use super::{Target, fact};
 use crate::formats::docker_daemon::{self, CommandLine, DaemonConfig};
-use crate::formats::mountinfo;
+use crate::formats::endpoint_url::EndpointUrl;
 use crate::snapshot::endpoint::NamedEndpoint;
 use crate::snapshot::facts::Engine;
 use crate::snapshot::{Fact, ObjectId, Reason};
-use crate::sys::{Access, Kind};
 
 /// No such file is longer.
 const CAP: usize = 1 << 20;
-/// Where the engine listens and its client looks (`dockerd(8)`, `--host`).
+/// Where the engine listens by itself (`dockerd(8)`, `--host`).
 const DEFAULT: &str = "unix:///var/run/docker.sock";
 /// What the engine reads (`dockerd(8)`, `--config-file`).
 const CONFIG: &str = "/etc/docker/daemon.json";
 /// The most words of a command line that are looked at.
 const WORDS: usize = 256;
 
-/// An engine and what named it.
-struct Named {
-    host: String,
-    by: String,
-}
-
-/// Looks at the client's side and, in the engine's own context, at its configuration; and the mirrors that it names.
+/// Looks at the engine's configuration, in its own context; and the mirrors that it names.
 pub fn observe(target: &Target<'_>) -> (Engine, Vec<NamedEndpoint>) {
     let words = words(target);
     let is_engine = words.as_ref().map(|words| is_dockerd(target, words));
     if is_engine == Fact::Present(true) {
         return of_engine(target, &words);
     }
-    let named = client(target);
+    let none = || is_engine.as_ref().and_then(|_| Fact::Absent);
     let engine = Engine {
-        host: named.as_ref().map(|named| named.host.clone()),
-        host_named_by: named.as_ref().map(|named| named.by.clone()),
-        usable: named.as_ref().and_then(|named| usable(target, &named.host)),
-        socket: named.and_then(|named| socket(target, &named.host)),
+        socket: is_engine.as_ref().and_then(|_| Fact::Absent),
+        config: is_engine.as_ref().and_then(|_| Fact::Absent),
+        mirrors: none(),
+        insecure: none(),
+        proxied: is_engine.as_ref().and_then(|_| Fact::Absent),
         is_engine,
-        config: Fact::Absent,
-        mirrors: Fact::Absent,
-        insecure: Fact::Absent,
-        proxied: Fact::Absent,
     };
     (engine, Vec::new())
 }
@@ -56,22 +44,21 @@ fn of_engine(target: &Target<'_>, words: &Fact<Vec<String>>) -> (Engine, Vec<Nam
     let path = line.config_file.clone().unwrap_or_else(|| CONFIG.to_owned());
     let read = config(target, &path);
     let listens = read.as_ref().map(|config| listens(&line, config));
-    let mirrors = read.as_ref().map(|config| [line.mirrors.clone(), config.mirrors.clone()].concat());
+    let mirrors = read.as_ref().map(|config| -> Vec<String> {
+        line.mirrors.iter().chain(&config.mirrors).map(|url| EndpointUrl::parse(url).origin()).collect()
+    });
     let endpoint = |url: &String| NamedEndpoint {
-        url: crate::formats::endpoint_url::EndpointUrl::parse(url).origin(),
+        url: url.clone(),
         named_by: "registry mirror of the engine".to_owned(),
         origin: path.clone(),
     };
     let named = mirrors.present().into_iter().flatten().map(endpoint).collect();
     let engine = Engine {
-        host_named_by: Fact::Present("its own configuration".to_owned()),
-        usable: listens.as_ref().and_then(|host| usable(target, host)),
-        socket: listens.as_ref().and_then(|host| socket(target, host)),
-        host: listens,
+        socket: listens.and_then(|host| socket(target, &host)),
         is_engine: Fact::Present(true),
         mirrors,
         proxied: read.as_ref().map(|config| line.proxied || config.proxies.http || config.proxies.https),
-        insecure: read.map(|config| [line.insecure, config.insecure].concat()),
+        insecure: read.map(|config| line.insecure.iter().chain(&config.insecure).map(|one| registry(one)).collect()),
         config: Fact::Present(path),
     };
     (engine, named)
@@ -103,84 +90,22 @@ fn config(target: &Target<'_>, path: &str) -> Fact<DaemonConfig> {
     }
 }
 
-/// Which engine the client here takes (`docker/cli`, `cli/command/cli.go`, resolveContextName): the variable of the host before that of the context, then
-/// the configuration, then the default place, which counts only where a socket is.
-fn client(target: &Target<'_>) -> Fact<Named> {
-    if let Some(reason) = target.unread(&["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "HOME"]) {
-        return Fact::Unobserved(reason);
-    }
-    let set = |name: &str| target.variable(name).present().filter(|value| !value.is_empty()).map(|v| (*v).to_owned());
-    if let Some(host) = set("DOCKER_HOST") {
-        return Fact::Present(Named { host: public(&host), by: "DOCKER_HOST".to_owned() });
-    }
-    let directory = match set("DOCKER_CONFIG") {
-        Some(directory) => Fact::Present(directory),
-        None => home(target).map(|home| format!("{}/.docker", home.trim_end_matches('/'))),
-    };
-    let context = match set("DOCKER_CONTEXT") {
-        Some(name) => Fact::Present((name, "DOCKER_CONTEXT".to_owned())),
-        None => directory
-            .as_ref()
-            .and_then(|directory| fact(target.root.read(&format!("{directory}/config.json"), CAP)))
-            .and_then(|text| docker_daemon::current_context(&text).into())
-            .map(|name: String| (name.clone(), format!("context {name}"))),
-    };
-    match context {
-        Fact::Present((name, _)) if name == "default" => by_default(target),
-        Fact::Present((name, by)) => directory.and_then(|directory| of_context(target, &directory, &name, by)),
-        Fact::Absent => by_default(target),
-        Fact::Unobserved(reason) => Fact::Unobserved(reason),
-    }
+/// A registry as it is written: `host:port` or a network, without what stands before an `@`.
+fn registry(text: &str) -> String {
+    text.rsplit('@').next().unwrap_or_default().split(['?', '#']).next().unwrap_or_default().to_owned()
 }
 
-/// A context lies in a directory that is called after the digest of its name (`cli/context/store/metadatastore.go`).
-fn of_context(target: &Target<'_>, directory: &str, name: &str, by: String) -> Fact<Named> {
-    let digest: String = Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = fact(target.root.read(&format!("{directory}/contexts/meta/{digest}/meta.json"), CAP));
-    text.and_then(|text| docker_daemon::host_of_context(&text).into())
-        .map(|host: String| Named { host: public(&host), by: by.clone() })
-}
-
-fn by_default(target: &Target<'_>) -> Fact<Named> {
-    socket(target, DEFAULT).map(|_| Named { host: DEFAULT.to_owned(), by: "default".to_owned() })
-}
-
-/// Without a user part and a query.
-fn public(host: &str) -> String {
-    let url = crate::formats::endpoint_url::EndpointUrl::parse(host);
-    if url.host.is_none() { host.to_owned() } else { url.origin() }
-}
-
-/// Which socket that is.
+/// Which socket that is. Anybody may call himself so and name a socket; an engine's own belongs to whom it runs as.
 fn socket(target: &Target<'_>, host: &str) -> Fact<ObjectId> {
-    let Some(path) = host.strip_prefix("unix://") else { return Fact::Absent };
-    fact(target.root.look(path)).and_then(|seen| {
-        if seen.kind != Kind::Socket {
-            return Fact::Absent;
-        }
-        let mounts = fact(target.process.mountinfo.clone());
-        let filesystem = mounts.and_then(|text| {
-            let mounts = mountinfo::parse(&text).unwrap_or_default();
-            let mount = mounts.into_iter().find(|mount| Some(mount.id) == seen.mount_id);
-            mount.map(|mount| mount.filesystem).into()
-        });
-        match filesystem {
-            Fact::Present(filesystem) => Fact::Present(target.object(&seen, &filesystem)),
-            Fact::Absent => {
-                Fact::Unobserved(Reason::NotEmulated { what: "a socket whose mount is not in the table".into() })
-            }
-            Fact::Unobserved(reason) => Fact::Unobserved(reason),
-        }
-    })
-}
-
-/// Whether our identity may connect there (`unix(7)`: connecting needs the right to write).
-fn usable(target: &Target<'_>, host: &str) -> Fact<bool> {
     let Some(path) = host.strip_prefix("unix://") else { return Fact::Absent };
     if let Some(missing) = target.incomplete.first() {
         return Fact::Unobserved(Reason::IdentityIncomplete { missing: missing.clone() });
     }
-    fact(target.root.effective_access(path, Access::Write))
+    let place = look(target, &Mounts::read(target), path);
+    let is_own = place.kind.as_ref().and_then(|kind| {
+        place.owner.as_ref().map(|owner| kind == "socket" && *owner == rustix::process::geteuid().as_raw())
+    });
+    is_own.and_then(|is_own| if is_own { place.identity.clone() } else { Fact::Absent })
 }
 
 /// Whether our process is the engine. Its own re-executions begin with another name.

@@ -1,6 +1,7 @@
 //! Which registries a container engine is asked about: those that whoever may drive it is logged in at, for it is the engine that pulls and pushes.
 //!
-//! Who can write its socket can have the engine connect anywhere, so that nothing is tried here that it would not do on the same word.
+//! Who can connect to its socket can have the engine connect anywhere, so that nothing is tried here that it would not do on the same word. Who only calls
+//! itself an engine is none: it must be known as the service, and the socket must be its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,10 @@ pub(super) fn of_engine(engine: &Facts, others: &[(&str, &Facts)]) -> OfDaemon {
         Fact::Unobserved(reason) => return OfDaemon { more: Some(reason.clone()), ..of },
     };
     let mut named: BTreeMap<(String, String, bool), BTreeSet<String>> = BTreeMap::new();
-    let drives = |facts: &Facts| is_of(&facts.engine.socket, socket) && facts.engine.usable == Fact::Present(true);
+    let drives = |facts: &Facts| {
+        let sockets = facts.paths.sockets.present().map(|list| list.items.as_slice()).unwrap_or_default();
+        sockets.iter().any(|one| one.connects == Fact::Present(true) && is_of(&one.identity, socket))
+    };
     for (id, client) in others.iter().filter(|(_, client)| drives(client)) {
         let same_network = client.network.namespace.present().is_some_and(|of| is_of(&engine.network.namespace, of));
         for login in client.credentials.registries.present().into_iter().flat_map(|list| &list.items) {

@@ -10,8 +10,8 @@
 //! | `10.0.0.0/8` | addresses of it, since 7.86 | addresses of it |
 //! | loopback without an entry | goes through the proxy | never goes through one |
 //!
-//! A network is compared with hosts that are written as addresses, never with what a name leads to. What the versions of one client, or the SDKs of AWS,
-//! read differently is unobserved. Reads nothing.
+//! A network is compared with hosts that are written as addresses, never with what a name leads to. libcurl is taken to be 7.86 (October 2022) or newer,
+//! as wherever networks in `no_proxy` have any use. What the SDKs of AWS read differently among themselves is unobserved. Reads nothing.
 
 use std::net::IpAddr;
 
@@ -26,7 +26,7 @@ use crate::snapshot::{Fact, Reason};
 enum Says {
     Out,
     Nothing,
-    /// The versions of this client do not agree.
+    /// The clients of this kind do not agree.
     Unclear,
 }
 
@@ -45,7 +45,7 @@ pub fn excepted(entries: &str, url: &EndpointUrl, client: Client) -> Fact<bool> 
         return Fact::Present(true);
     }
     if said.contains(&Says::Unclear) {
-        let what = "an entry of no_proxy that versions of the client read differently".into();
+        let what = "an entry of no_proxy that the SDKs of AWS read differently".into();
         return Fact::Unobserved(Reason::NotEmulated { what });
     }
     Fact::Present(false)
@@ -68,7 +68,7 @@ impl Asked<'_> {
         if word.contains('/') {
             let network = word.parse::<IpNet>().ok();
             let holds = network.zip(self.literal).is_some_and(|(network, address)| network.contains(&address));
-            return if holds && !is_go { Says::Unclear } else { out_if(holds) };
+            return if holds && client == Client::Aws { Says::Unclear } else { out_if(holds) };
         }
         if let Ok(address) = word.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
             return out_if(self.literal == Some(address.to_canonical()));
@@ -76,7 +76,11 @@ impl Asked<'_> {
         if let Some((name, port)) = word.rsplit_once(':') {
             let holds = self.is(&bare(name)) || self.is_beneath(&bare(name));
             let here = port.parse::<u16>().ok() == self.port;
-            return if holds && !is_go { Says::Unclear } else { out_if(holds && here) };
+            return match client {
+                Client::Go => out_if(holds && here),
+                Client::Aws if holds => Says::Unclear,
+                _ => Says::Nothing,
+            };
         }
         if let Some(name) = word.strip_prefix("*.") {
             return match (self.is_beneath(&bare(name)), client) {

@@ -1,26 +1,19 @@
-//! Facts about the container engine: which one a client here drives, and, where our process is one, what its configuration says of registries.
+//! Facts about the container engine, where our process is one: where it listens, and what its configuration says of registries. Which socket a client
+//! takes is told by `paths.sockets`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::{Fact, ObjectId};
 
-/// The container engine of this context. It is the engine that reaches registries, from its own network and with its own certificates.
+/// The container engine, in its own context. It is the engine that reaches registries, from its own network and with its own certificates.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Engine {
-    /// Where Docker's client here finds its engine, such as `unix:///var/run/docker.sock` or `tcp://docker:2376`; absent where nothing names one
-    /// and no socket is at the default place.
-    pub host: Fact<String>,
-    /// What named it: `DOCKER_HOST`, `DOCKER_CONTEXT`, `context NAME` of the client's configuration, or `default`.
-    #[schemars(extend("x-disclosure" = "public"))]
-    pub host_named_by: Fact<String>,
-    /// Which object its socket is, for the engine itself the one that it listens at; absent for one over TCP, and where there is no socket.
+    /// The socket that this engine listens at, if it is its own: one that belongs to the identity of our process. Absent in contexts that are no
+    /// engine, and where there is no such socket.
     #[schemars(extend("x-disclosure" = "public"))]
     pub socket: Fact<ObjectId>,
-    /// Whether this identity can write to that socket, and so have the engine do what it does; absent where there is no socket.
-    #[schemars(extend("x-disclosure" = "public"))]
-    pub usable: Fact<bool>,
     /// Whether our process is an engine (`dockerd`).
     #[schemars(extend("x-disclosure" = "public"))]
     pub is_engine: Fact<bool>,

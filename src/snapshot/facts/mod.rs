@@ -59,7 +59,7 @@ pub struct Facts {
     pub nix: Nix,
     /// GitLab Runner as this context has to do with it.
     pub runner: Runner,
-    /// The container engine that it drives, or is.
+    /// The container engine, where it is one.
     pub engine: Engine,
     /// The binary caches that it names, and whose signatures it trusts.
     pub caches: Caches,

@@ -110,7 +110,9 @@ fn no_proxy_is_read_as_each_client_reads_it() {
     }
     assert_eq!(with("10.0.0.0/8", "https://10.0.0.7", Client::Go), Fact::Absent);
     let unclear = |fact: Fact<String>| matches!(fact, Fact::Unobserved(Reason::NotEmulated { .. }));
-    assert!(unclear(with("10.0.0.0/8", "https://10.0.0.7", Client::Curl)), "by the version of curl");
+    assert_eq!(with("10.0.0.0/8", "https://10.0.0.7", Client::Nix), Fact::Absent, "a network of the host's own");
+    assert!(unclear(with("10.0.0.0/8", "https://10.0.0.7", Client::Aws)));
+    assert_eq!(with("cache.example:443", "https://cache.example", Client::Curl), through);
     assert_eq!(with("*.example", "https://cache.example", Client::Go), Fact::Absent);
     assert_eq!(with("*.example", "https://cache.example", Client::Curl), through);
     assert_eq!(with(".cache.example", "https://cache.example", Client::Go), through);
