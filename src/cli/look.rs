@@ -67,7 +67,9 @@ const FAMILIES: &[Family] = &[
 /// environment.
 fn open_ended(target: &Target, facts: &mut Facts) {
     let environment = target.environment.reason();
-    let settings = left_open(&facts.nix.settings).or(facts.nix.substituters.reason());
+    // Where nothing uses Nix, no setting of it names anything that is ever asked for.
+    let uses_nix = facts.store.used != Fact::Present(false);
+    let settings = left_open(&facts.nix.settings).or(facts.nix.substituters.reason()).filter(|_| uses_nix);
     let is_runner = facts.runner.manager.present() == Some(&true);
     let runners = left_open(&facts.runner.entries).filter(|_| is_runner);
     let builders = left_open(&facts.ssh.endpoints);

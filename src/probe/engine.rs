@@ -125,3 +125,20 @@ fn words(target: &Target<'_>) -> Fact<Vec<String>> {
         words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::registry;
+    use crate::formats::endpoint_url::EndpointUrl;
+
+    #[test]
+    fn no_word_before_an_at_sign_is_kept_of_a_registry_or_of_a_mirror() {
+        assert_eq!(registry("ci:secret@registry.example:5000"), "registry.example:5000");
+        assert_eq!(registry("10.0.0.0/8"), "10.0.0.0/8");
+        for mirror in
+            ["https://ci:secret@mirror.example", "https://ci:secret@${MIRROR}", "https://ci:se/cret@mirror.example"]
+        {
+            assert!(!EndpointUrl::parse(mirror).origin().contains("cret"), "{mirror}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::doctor::{Report, assert_mended, assert_twins, doctor};
+use crate::doctor::{Report, assert_mended, assert_twins, doctor, parallax};
 use crate::engine::{Background, Container, docker, gateway};
 use crate::hostile::{JOB, SLEEP};
 use crate::image::BUSYBOX;
@@ -83,8 +83,8 @@ impl Second {
     }
 
     /// A home whose Docker client is logged in at this registry.
-    fn home(&self, registry: &str) -> std::path::PathBuf {
-        let home = self.path("home");
+    fn home(&self, whose: &str, registry: &str) -> std::path::PathBuf {
+        let home = self.path(whose);
         std::fs::create_dir_all(home.join(".docker")).expect("mkdir");
         let auth = STANDARD.encode(format!("{}:{}", Registry::LOGIN.0, Registry::LOGIN.1));
         let config = serde_json::json!({"auths": {registry: {"auth": auth}}}).to_string();
@@ -97,7 +97,7 @@ impl Second {
     fn job(&self, registry: &str, bundle: &Path) -> Container {
         let mounts = [
             format!("{}:/var/run/docker.sock", self.path("docker.sock").display()),
-            format!("{}:/root:ro", self.home(registry).display()),
+            format!("{}:/root:ro", self.home("root", registry).display()),
             format!("{}:/etc/ssl/certs/ca-certificates.crt:ro", bundle.display()),
         ];
         let mut options = JOB.to_vec();
@@ -107,7 +107,7 @@ impl Second {
 
     /// A user of the group `docker` who does the same, and a process of his.
     fn user(&self, registry: &str, bundle: &Path) -> (User, Background) {
-        let home = self.home(registry);
+        let home = self.home("user", registry);
         let user = User::add(USER, &home);
         let mut command = Command::new("setpriv");
         command.args(["--reuid", USER, "--regid", USER, "--groups", "docker", "sleep", "900"]).env_clear();
@@ -185,4 +185,36 @@ pub fn a_registry_that_the_job_reaches_and_its_engine_does_not() {
     assert_twins("registry-reached", &broken, &repaired, "engine/registry-reached", &[&name]);
     let found = broken.with_outcome("incoherent");
     assert!(found.len() == 1 && found[0].contains("engine/registry-reached"), "{found:#?}");
+}
+
+/// A process of an ordinary user that calls itself an engine and names the socket of the real one.
+pub fn who_only_calls_himself_the_engine_is_asked_of_nobodys_registries() {
+    let directory = shared();
+    let ours = Authority::new("Parallax World CA");
+    let bundle = ours.bundle(directory.path(), "ca.crt");
+    let registry = Registry::start_tls(&ours.issue(&gateway(), 2090));
+    let name = format!("{}:{}", gateway(), registry.port);
+    let apart = network();
+    let second = Second::start(&apart);
+    second.trust(&name, Some(&ours));
+    let (_user, _process) = second.user(&name, &bundle);
+    let fake = directory.path().join("dockerd");
+    std::fs::copy("/bin/bash", &fake).expect("a copy");
+    let socket = format!("unix://{}", second.path("docker.sock").display());
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", USER, "--regid", USER, "--groups", "docker", "bash", "-c"]);
+    // Its name and its words are those of an engine; what it does is to wait for a word that never comes.
+    command.arg(format!("exec -a dockerd {} -c 'read -r word; true' dockerd -H {socket}", fake.display())).env_clear();
+    let fake = command.env("PATH", "/usr/bin:/bin").stdin(Stdio::piped()).spawn().expect("setpriv starts");
+    let mut fake = Background(fake);
+    std::thread::sleep(Duration::from_millis(300));
+    let report = second.look();
+    assert!(matches!(fake.0.try_wait(), Ok(None)), "it was there all the time");
+    let probe = parallax().args(["probe", "--pid", &fake.0.id().to_string()]).output().expect("parallax runs");
+    let snapshot: serde_json::Value = serde_json::from_slice(&probe.stdout).expect("a snapshot");
+    let engine = &snapshot["facts"]["engine"];
+    assert_eq!((&engine["is_engine"], &engine["socket"]), (&true.into(), &serde_json::Value::Null), "{engine:#}");
+    let rows = report.rows("engine/registry-reached", &[&name]);
+    assert_eq!(rows.len(), 1, "the engine that listens is asked, and nobody else: {rows:#?}");
+    assert_eq!(rows[0]["outcome"], "coherent", "{:#}", rows[0]);
 }

@@ -242,6 +242,10 @@ const WORLDS: &[World] = &[
         "an_authority_that_a_variable_of_the_client_alone_leads_to",
         linked::an_authority_that_a_variable_of_the_client_alone_leads_to,
     ),
+    (
+        "who_only_calls_himself_the_engine_is_asked_of_nobodys_registries",
+        engines::who_only_calls_himself_the_engine_is_asked_of_nobodys_registries,
+    ),
     ("a_plain_server_where_tls_is_configured", answering::a_plain_server_where_tls_is_configured),
     ("a_certificate_that_is_for_another_name", answering::a_certificate_that_is_for_another_name),
     ("a_service_whose_clock_is_twenty_minutes_ahead", answering::a_service_whose_clock_is_twenty_minutes_ahead),
