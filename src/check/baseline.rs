@@ -1,7 +1,8 @@
 //! The baseline: findings that were there when a shop began to look, recorded so that later runs fail on new ones only.
 //!
 //! A finding is held where check, subject and outcome are as recorded, its severity is no worse, and, of an unknown row, nothing else could
-//! not be observed than was recorded. So an incoherence that can't be observed any more is unknown and counts, and so is an unknown row that
+//! not be observed than was recorded. Contexts that are one participant today may be two tomorrow, and the subject is called after them: a finding about
+//! the same thing is the recorded one too where it speaks of no other context. So an incoherence that can't be observed any more is unknown and counts, and so is an unknown row that
 //! lost more than before. Judges a run that is done; reads no file.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,9 @@ pub struct Entry {
     pub outcome: Recorded,
     /// How bad an incoherence of this check was then.
     pub severity: Severity,
+    /// The ids of the contexts that it spoke of, sorted; none in a document of an earlier version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contexts: Vec<String>,
     /// What could not be observed, for an unknown row, sorted: context, fact and reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
@@ -137,6 +141,7 @@ impl Baseline {
                 subject: finding.subject.clone(),
                 outcome,
                 severity: finding.severity,
+                contexts: contexts(finding).into_iter().map(str::to_owned).collect(),
                 unseen: unseen(finding).into_iter().collect(),
             })
         };
@@ -167,6 +172,17 @@ impl Baseline {
                 finding.outcome = Outcome::Held;
             }
         }
+        let mut part = BTreeSet::new();
+        for finding in run.findings.iter_mut().filter(|finding| finding.outcome != Outcome::Held) {
+            let of_check = recorded.range((finding.check.clone(), String::new())..);
+            let mut of_check = of_check.take_while(|((check, _), _)| *check == finding.check);
+            if let Some((key, _)) = of_check.find(|(_, entry)| entry.is_part(finding) && entry.covers(finding)) {
+                part.insert(key.clone());
+                finding.held = Some(finding.outcome);
+                finding.outcome = Outcome::Held;
+            }
+        }
+        recorded.retain(|key, _| !part.contains(key));
         run.findings.sort_by_key(|finding| finding.outcome.place());
         let today = Today::of(run);
         let past = recorded.into_values().filter_map(|entry| {
@@ -179,12 +195,31 @@ impl Baseline {
 }
 
 impl Entry {
+    /// Whether the finding is about the same thing and some of the same contexts, and no other.
+    fn is_part(&self, finding: &Finding) -> bool {
+        let of = contexts(finding);
+        self.check == finding.check
+            && thing(&self.subject) == thing(&finding.subject)
+            && !of.is_empty()
+            && of.iter().all(|id| self.contexts.iter().any(|recorded| recorded == id))
+    }
+
     fn covers(&self, finding: &Finding) -> bool {
         let recorded: BTreeSet<&String> = self.unseen.iter().collect();
         Recorded::of(finding.outcome) == Some(self.outcome)
             && finding.severity >= self.severity
             && unseen(finding).iter().all(|lost| recorded.contains(lost))
     }
+}
+
+/// The ids of the contexts that a finding speaks of.
+fn contexts(finding: &Finding) -> BTreeSet<&str> {
+    finding.participants.iter().flat_map(|side| side.contexts.iter().map(String::as_str)).collect()
+}
+
+/// What a subject is about, without the contexts that follow in brackets; empty for one that is called after contexts alone.
+fn thing(subject: &str) -> &str {
+    subject.rsplit_once(" (").map_or("", |(thing, _)| thing)
 }
 
 /// The rows of a run, found by their check and subject.
