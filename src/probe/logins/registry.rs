@@ -53,15 +53,26 @@ pub fn logins(target: &Target<'_>, facts: &Facts, held: Vec<Held<RegistryLogin>>
     let logins = held.into_iter().map(|one| {
         let endpoint = named(&one.entry);
         let url = EndpointUrl::parse(&endpoint.url);
-        let route = if one.secret.is_some() {
-            route(&mut ways, &url, &endpoint.named_by, Client::Go)
-        } else {
-            let what = "a login that the file does not hold itself".to_owned();
-            Err(Barred::Unknown(Reason::NotEmulated { what }))
+        let route = match elsewhere(&one) {
+            None => route(&mut ways, &url, &endpoint.named_by, Client::Go),
+            Some(barred) => Err(barred),
         };
         Login { entry: one.entry, user: one.user, password: one.secret, route }
     });
     (logins.collect(), more)
+}
+
+/// Why a login is not one of user and password in the file; none where it is.
+fn elsewhere(one: &Held<RegistryLogin>) -> Option<Barred> {
+    match (&one.secret, &one.entry.helper, &one.entry.fingerprint) {
+        (Some(_), ..) => None,
+        (None, Fact::Present(_), _) => Some(Barred::Outcome("held-by-helper")),
+        (None, Fact::Unobserved(reason), _) => Some(Barred::Unknown(reason.clone())),
+        (None, Fact::Absent, Fact::Unobserved(reason)) if *reason != Reason::Withheld => {
+            Some(Barred::Unknown(reason.clone()))
+        }
+        (None, Fact::Absent, _) => Some(Barred::Outcome("held-as-token")),
+    }
 }
 
 /// The registry as an endpoint, whose address may be anywhere. Docker takes one on loopback to speak plain HTTP where it does not speak TLS (`dockerd(8)`, "Insecure registries").
