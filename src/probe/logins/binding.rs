@@ -61,8 +61,10 @@ pub fn of_keys(
     let bundles = Bundles::new(target, &facts.nix);
     let mut ways = Ways { target, facts, names: &facts.network.names, bundles };
     let mut more = facts.credentials.s3.present().and_then(|list| list.more.clone());
-    let mut bindings: Vec<Binding> =
-        substituters(target, facts, &keys).into_iter().filter_map(|one| of_substituter(&mut ways, one, named)).collect();
+    let mut bindings: Vec<Binding> = substituters(target, facts, &keys)
+        .into_iter()
+        .filter_map(|one| of_substituter(&mut ways, one, named))
+        .collect();
     for key in keys {
         match &key.entry.endpoint {
             Fact::Present(_) => bindings.extend(of_key(&mut ways, key, named)),

@@ -213,9 +213,11 @@ fn token_path(realm: &str, service: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Challenge, challenge, named, token_path};
+    use super::{Barred, Challenge, Held, challenge, elsewhere, named, token_path};
     use crate::probe::reach::http::Answer;
     use crate::snapshot::facts::RegistryLogin;
+    use crate::snapshot::secret::Secret;
+    use crate::snapshot::{Fact, Reason};
 
     fn asked(header: &str) -> Option<Challenge> {
         let mut headers = hyper::HeaderMap::new();
@@ -232,6 +234,23 @@ mod tests {
         assert_eq!((asked("Negotiate"), asked("Bearer nothing")), (None, None));
         let path = token_path("https://git.example/jwt/auth?a=b", "c&d").expect("a path");
         assert_eq!(path, "/jwt/auth?a=b&service=c%26d");
+    }
+
+    #[test]
+    fn a_login_that_a_helper_holds_is_said_to_be_so_and_one_that_is_broken_is_unknown() {
+        let held = |helper: Fact<String>, fingerprint| {
+            let entry = RegistryLogin { helper, fingerprint, ..RegistryLogin::default() };
+            Held::bare(entry)
+        };
+        let helper = elsewhere(&held(Fact::Present("pass".into()), Fact::Absent));
+        assert!(matches!(helper, Some(Barred::Outcome("held-by-helper"))));
+        let token = elsewhere(&held(Fact::Absent, Fact::Unobserved(Reason::Withheld)));
+        assert!(matches!(token, Some(Barred::Outcome("held-as-token"))));
+        let broken = Reason::Malformed { path: "config.json".into(), line: None, detail: "no base64".into() };
+        assert!(matches!(elsewhere(&held(Fact::Absent, Fact::Unobserved(broken))), Some(Barred::Unknown(_))));
+        let mut password = held(Fact::Absent, Fact::Unobserved(Reason::Withheld));
+        password.secret = Some(Secret::from("password"));
+        assert!(elsewhere(&password).is_none());
     }
 
     #[test]

@@ -226,3 +226,6 @@ impl Route {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
