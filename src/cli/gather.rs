@@ -246,7 +246,8 @@ pub(super) fn request(
     let certificates =
         wishes.certificates.iter().filter(|_| context.header.kind == ContextKind::Host).cloned().collect();
     let paths = PathWishes { binds: context.binds.clone(), ..wishes.paths.clone() };
-    let wishes = Wishes { certificates, paths, ..wishes.clone() };
+    let service = context.header.service.clone().filter(|_| context.header.kind == ContextKind::Service);
+    let wishes = Wishes { certificates, paths, service, ..wishes.clone() };
     let mut wishes = serde_json::to_value(wishes).map_err(|error| Failure::Broken(error.to_string()))?;
     if let (Some(asked), Some(runner)) = (&context.asked, wishes.get_mut("runner")) {
         *runner = asked.clone();

@@ -253,3 +253,6 @@ fn all<T: Send + 'static>(
     runtime.shutdown_background();
     done
 }
+
+#[cfg(test)]
+mod tests;

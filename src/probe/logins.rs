@@ -13,6 +13,7 @@ mod s3;
 mod verdict;
 
 pub use registry::named as registry_endpoint;
+pub use route::not_for_credentials;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -65,14 +66,30 @@ pub fn observe(target: &Target<'_>, named: &[NamedEndpoint], facts: &Facts) -> L
         return Logins { s3: Fact::Unobserved(reason.clone()), registries: Fact::Unobserved(reason) };
     }
     let purse = purse(target, &facts.nix);
-    let (bindings, more) = binding::of_keys(target, named, facts, purse.s3);
+    let service = target.wishes.service.as_deref();
+    let keys = purse.s3.into_iter().filter(|key| is_read_by(service, &key.entry.provider)).collect();
+    let (bindings, more) = binding::of_keys(target, named, facts, keys);
     let keys = bindings.into_iter().map(|binding| (s3::unasked(&binding), s3::ask(binding)));
     let s3 = List { items: ask_all(keys.collect(), |answer, reason| answer.outcome = Fact::Unobserved(reason)), more };
-    let (logins, more) = registry::logins(target, facts, purse.registries);
+    // Docker's configuration is read by its clients; the runner is one.
+    let reads = matches!(service, None | Some("gitlab-runner"));
+    let held = if reads { purse.registries } else { Vec::new() };
+    let (logins, more) = registry::logins(target, facts, held);
     let logins = logins.into_iter().map(|login| (registry::unasked(&login), registry::ask(login)));
     let late = |answer: &mut crate::snapshot::facts::RegistryAnswer, reason| answer.outcome = Fact::Unobserved(reason);
     let registries = List { items: ask_all(logins.collect(), late), more };
     Logins { s3: Fact::Present(s3), registries: Fact::Present(registries) }
+}
+
+/// Whether a service that is no client of stores reads a key all the same: only what somebody put into its own environment. That the home of its user
+/// has files for other programs says nothing of it. A user, a job and a container may run any program.
+fn is_read_by(service: Option<&str>, provider: &str) -> bool {
+    is_client(service) || matches!(provider, "environment" | "mc-environment")
+}
+
+/// Whether this may be a client of stores: anything but a service that is known to be none.
+fn is_client(service: Option<&str>) -> bool {
+    matches!(service, None | Some("nix-daemon" | "gitlab-runner"))
 }
 
 /// Asks all at once. Every question has an answer in the result, in order; `late` marks one that did not come in time.
@@ -105,4 +122,19 @@ where
     });
     runtime.shutdown_background();
     answers.into_iter().enumerate().map(|(index, late)| done.remove(&index).unwrap_or(late)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_client, is_read_by};
+
+    #[test]
+    fn files_in_the_home_of_root_are_not_those_of_an_engine_that_runs_as_root() {
+        for service in [None, Some("nix-daemon"), Some("gitlab-runner")] {
+            assert!(is_client(service) && is_read_by(service, "profile") && is_read_by(service, "mc-alias"));
+        }
+        assert!(!is_client(Some("dockerd")));
+        assert!(!is_read_by(Some("dockerd"), "profile") && !is_read_by(Some("dockerd"), "mc-alias"));
+        assert!(is_read_by(Some("dockerd"), "environment"), "nobody else put it there");
+    }
 }

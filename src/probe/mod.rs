@@ -77,6 +77,8 @@ pub struct Wishes {
     pub cache_paths: Vec<String>,
     /// The public keys that any context of the run trusts, to say whose a signature is.
     pub public_keys: Vec<String>,
+    /// The known service that this context alone is (`services.toml`); none for a context of another kind.
+    pub service: Option<String>,
     /// The beacons that stand while the endpoints are asked.
     pub beacons: Vec<beacon::Standing>,
     /// Why there may be network namespaces without one.

@@ -266,19 +266,24 @@ fn atoms<'t>(
 }
 
 /// The namespaces in which equal values are the same observation: what the network family says is true of a network namespace, whatever the
-/// mounts are (a daemon that remounts its store has a mount namespace of its own); everything else may depend on all of them.
+/// mounts are (a daemon that remounts its store has a mount namespace of its own); so is what an endpoint says there of one and the same key from
+/// one and the same file. Everything else may depend on all of them.
 fn namespaces(side: &Side) -> &'static [&'static str] {
     const NETWORK: &[&str] = &["identity.namespaces.net"];
     const ALL: &[&str] =
         &["identity.namespaces.mnt", "identity.namespaces.net", "identity.namespaces.user", "identity.namespaces.pid"];
-    if is_of_network(side) { NETWORK } else { ALL }
+    if is_of_network(side) || reads_only(side, &["network.", "logins."]) { NETWORK } else { ALL }
 }
 
 /// Whether everything that this side reads is of the network family.
 fn is_of_network(side: &Side) -> bool {
+    reads_only(side, &["network."])
+}
+
+fn reads_only(side: &Side, families: &[&str]) -> bool {
     let over = side.over.as_ref().map(|over| over.path.as_str()).filter(|path| !path.is_empty());
     let mut reads = side.fold.iter().map(String::as_str).chain(over).peekable();
-    reads.peek().is_some() && reads.all(|path| path.starts_with("network."))
+    reads.peek().is_some() && reads.all(|path| families.iter().any(|family| path.starts_with(family)))
 }
 
 /// The place of a path without lists.

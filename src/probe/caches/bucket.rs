@@ -56,7 +56,8 @@ impl Asked {
         (cache.status, cache.login_status) = (said(!with_key), said(with_key));
         cache.admitted = match outcome.as_str() {
             "accepted" => Fact::Present(true),
-            "not-s3" | "redirected" => Fact::Absent,
+            // Nix may be let in with the role of the machine, which is not asked for.
+            "not-s3" | "redirected" | "unsigned" => Fact::Absent,
             _ => Fact::Present(false),
         };
         let info = match info {

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use crate::probe::logins::not_for_credentials;
 use crate::probe::reach::certificate::{self, handshake};
 use crate::probe::reach::connect::connect;
 use crate::probe::reach::plan::Question;
@@ -50,6 +51,10 @@ fn late(question: &Question) -> Reason {
 async fn asked(question: &Question, path: &str, login: Option<&HeaderValue>, deadline: Instant) -> Reply {
     if let Fact::Unobserved(reason) = &question.proxy {
         return Reply::Unclear(reason.clone());
+    }
+    let all = question.addresses.iter().chain(&question.proxy_addresses);
+    if let (Some(_), Some(reason)) = (login, not_for_credentials(all)) {
+        return Reply::Unclear(reason);
     }
     let stream = match connected(question, deadline).await {
         Ok(Some(stream)) => stream,

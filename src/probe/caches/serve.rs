@@ -70,6 +70,11 @@ impl Asked {
                 last = cache.login_status.clone();
             }
         }
+        if let Some(reason) = last.present().and_then(|status| busy(*status, &path)) {
+            unseen(&mut cache, &reason);
+            cache.answers = Fact::Present(true);
+            return cache;
+        }
         cache.admitted = last.as_ref().and_then(|status| match status {
             200 => Fact::Present(true),
             status if is_refusal(*status) => Fact::Present(false),
@@ -171,6 +176,13 @@ fn judged(reply: Reply, place: &str, keys: &Keys) -> Found {
 
 fn is_refusal(status: u16) -> bool {
     matches!(status, 401 | 403)
+}
+
+/// Why an answer says nothing of the cache: the server is in no state to give one.
+fn busy(status: u16, path: &str) -> Option<Reason> {
+    let detail = format!("answered with status {status}");
+    let is_busy = matches!(status, 408 | 425 | 429 | 500..=599);
+    is_busy.then(|| Reason::Malformed { path: path.to_owned(), line: None, detail })
 }
 
 /// Nobody takes the connection.

@@ -47,6 +47,8 @@ pub struct Binding {
     /// Why it is not known what would be asked with.
     pub unknown: Option<Reason>,
     pub placeholder: bool,
+    /// Whether the client that has no key here might be given one by the machine, whose metadata service is not asked.
+    pub perhaps_role: bool,
 }
 
 /// All bindings of this context, and why there may be more.
@@ -59,8 +61,10 @@ pub fn of_keys(
     let bundles = Bundles::new(target, &facts.nix);
     let mut ways = Ways { target, facts, names: &facts.network.names, bundles };
     let mut more = facts.credentials.s3.present().and_then(|list| list.more.clone());
-    let mut bindings: Vec<Binding> =
-        substituters(facts, &keys).into_iter().filter_map(|one| of_substituter(&mut ways, one, named)).collect();
+    let mut bindings: Vec<Binding> = substituters(target, facts, &keys)
+        .into_iter()
+        .filter_map(|one| of_substituter(&mut ways, one, named))
+        .collect();
     for key in keys {
         match &key.entry.endpoint {
             Fact::Present(_) => bindings.extend(of_key(&mut ways, key, named)),
@@ -116,6 +120,7 @@ fn of_key(ways: &mut Ways<'_>, key: Held<S3Key>, named: &[NamedEndpoint]) -> Opt
         endpoint,
         unknown: entry.access_key_id.reason().or(bucket.reason()).cloned().or(half).or(odd),
         placeholder: entry.placeholder == Fact::Present(true),
+        perhaps_role: false,
         secret: secret.map(|secret| (secret, session)),
         object: bucket.present().map(|_| NO_OBJECT),
         bucket: bucket.present().filter(|_| plain).cloned(),
@@ -160,7 +165,10 @@ fn parameter(url: &Url, name: &str) -> Option<String> {
     value.filter(|value| !value.is_empty())
 }
 
-fn substituters(facts: &Facts, keys: &[Held<S3Key>]) -> Vec<Bucket> {
+fn substituters(target: &Target<'_>, facts: &Facts, keys: &[Held<S3Key>]) -> Vec<Bucket> {
+    if !super::is_client(target.wishes.service.as_deref()) {
+        return Vec::new();
+    }
     let urls = facts.nix.substituters.present().map(Vec::as_slice).unwrap_or_default();
     urls.iter().filter_map(|url| bucket(url, facts, keys)).collect()
 }
@@ -230,8 +238,10 @@ fn of_substituter(ways: &mut Ways<'_>, one: Bucket, named: &[NamedEndpoint]) -> 
     };
     let port = endpoint.effective_port()?;
     let normal = format!("{}:{port}", EndpointUrl { port: None, ..endpoint.clone() }.origin());
+    let perhaps_role = key.is_none() && unknown.is_none() && may_have_role(ways.target);
     Some(Binding {
         used_by: "nix substituters".to_owned(),
+        perhaps_role,
         account: crate::probe::credentials::account_of(ways.target, &Fact::Present(normal.clone())),
         endpoint: normal,
         route: route(ways, &endpoint, &named.named_by, Client::Nix),
@@ -249,6 +259,18 @@ fn of_substituter(ways: &mut Ways<'_>, one: Bucket, named: &[NamedEndpoint]) -> 
         region,
         follows_region: false,
     })
+}
+
+/// Whether the end of the AWS chain might still give a key: the role of an instance, which only its metadata service knows. Not where the chain is told
+/// not to ask it, nor on a machine that says that somebody else than Amazon made it (`dmidecode(8)`; old instances say `Xen`).
+fn may_have_role(target: &Target<'_>) -> bool {
+    let disabled = target.variable("AWS_EC2_METADATA_DISABLED");
+    if disabled.present().is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return false;
+    }
+    let maker = target.root.read("/sys/class/dmi/id/sys_vendor", 256).unwrap_or_default();
+    let maker = String::from_utf8_lossy(&maker).trim().to_owned();
+    maker.is_empty() || maker.starts_with("Amazon") || maker.starts_with("Xen")
 }
 
 fn malformed(path: &str, detail: &str) -> Reason {

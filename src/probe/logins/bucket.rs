@@ -107,6 +107,9 @@ impl Bucket {
             Fact::Absent => "refused".to_owned(),
             Fact::Unobserved(reason) => return Entry::Unclear(reason),
         };
+        let refused = matches!(outcome.as_str(), "denied" | "refused");
+        let outcome =
+            if refused && self.binding.secret.is_none() { s3::keyless(&self.binding).to_owned() } else { outcome };
         let info = if outcome == "accepted" { object(answer, MARK) } else { Object::Missing };
         Entry::Answered { outcome, status: said.status, info }
     }

@@ -53,15 +53,26 @@ pub fn logins(target: &Target<'_>, facts: &Facts, held: Vec<Held<RegistryLogin>>
     let logins = held.into_iter().map(|one| {
         let endpoint = named(&one.entry);
         let url = EndpointUrl::parse(&endpoint.url);
-        let route = if one.secret.is_some() {
-            route(&mut ways, &url, &endpoint.named_by, Client::Go)
-        } else {
-            let what = "a login that the file does not hold itself".to_owned();
-            Err(Barred::Unknown(Reason::NotEmulated { what }))
+        let route = match elsewhere(&one) {
+            None => route(&mut ways, &url, &endpoint.named_by, Client::Go),
+            Some(barred) => Err(barred),
         };
         Login { entry: one.entry, user: one.user, password: one.secret, route }
     });
     (logins.collect(), more)
+}
+
+/// Why a login is not one of user and password in the file; none where it is.
+fn elsewhere(one: &Held<RegistryLogin>) -> Option<Barred> {
+    match (&one.secret, &one.entry.helper, &one.entry.fingerprint) {
+        (Some(_), ..) => None,
+        (None, Fact::Present(_), _) => Some(Barred::Outcome("held-by-helper")),
+        (None, Fact::Unobserved(reason), _) => Some(Barred::Unknown(reason.clone())),
+        (None, Fact::Absent, Fact::Unobserved(reason)) if *reason != Reason::Withheld => {
+            Some(Barred::Unknown(reason.clone()))
+        }
+        (None, Fact::Absent, _) => Some(Barred::Outcome("held-as-token")),
+    }
 }
 
 /// The registry as an endpoint, whose address may be anywhere. Docker takes one on loopback to speak plain HTTP where it does not speak TLS (`dockerd(8)`, "Insecure registries").
@@ -202,9 +213,11 @@ fn token_path(realm: &str, service: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Challenge, challenge, named, token_path};
+    use super::{Barred, Challenge, Held, challenge, elsewhere, named, token_path};
     use crate::probe::reach::http::Answer;
     use crate::snapshot::facts::RegistryLogin;
+    use crate::snapshot::secret::Secret;
+    use crate::snapshot::{Fact, Reason};
 
     fn asked(header: &str) -> Option<Challenge> {
         let mut headers = hyper::HeaderMap::new();
@@ -221,6 +234,23 @@ mod tests {
         assert_eq!((asked("Negotiate"), asked("Bearer nothing")), (None, None));
         let path = token_path("https://git.example/jwt/auth?a=b", "c&d").expect("a path");
         assert_eq!(path, "/jwt/auth?a=b&service=c%26d");
+    }
+
+    #[test]
+    fn a_login_that_a_helper_holds_is_said_to_be_so_and_one_that_is_broken_is_unknown() {
+        let held = |helper: Fact<String>, fingerprint| {
+            let entry = RegistryLogin { helper, fingerprint, ..RegistryLogin::default() };
+            Held::bare(entry)
+        };
+        let helper = elsewhere(&held(Fact::Present("pass".into()), Fact::Absent));
+        assert!(matches!(helper, Some(Barred::Outcome("held-by-helper"))));
+        let token = elsewhere(&held(Fact::Absent, Fact::Unobserved(Reason::Withheld)));
+        assert!(matches!(token, Some(Barred::Outcome("held-as-token"))));
+        let broken = Reason::Malformed { path: "config.json".into(), line: None, detail: "no base64".into() };
+        assert!(matches!(elsewhere(&held(Fact::Absent, Fact::Unobserved(broken))), Some(Barred::Unknown(_))));
+        let mut password = held(Fact::Absent, Fact::Unobserved(Reason::Withheld));
+        password.secret = Some(Secret::from("password"));
+        assert!(elsewhere(&password).is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::http::Uri;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -86,24 +86,33 @@ pub fn route(ways: &mut Ways<'_>, url: &EndpointUrl, named_by: &str, client: Cli
     };
     let proxied = proxy.as_ref().map(|proxy| addresses(proxy, named_by, ways.names));
     let proxy_addresses = proxied.map(|addresses| addresses.found).unwrap_or_default();
-    if found.found.iter().chain(&proxy_addresses).any(|address| is_metadata(*address)) {
-        let by = "the rule that no credential goes to a link-local address".to_owned();
-        return Err(Barred::Unknown(Reason::Disabled { by }));
+    if let Some(reason) = not_for_credentials(found.found.iter().chain(&proxy_addresses)) {
+        return Err(Barred::Unknown(reason));
     }
     if let (true, Some(reason), None) = (found.found.is_empty(), found.more, &proxy) {
         return Err(Barred::Unknown(reason));
     }
     Ok(Route {
         url: url.clone(),
-        host,
         port,
         tls: url.scheme.as_deref() != Some("http"),
         addresses: found.found,
         proxy,
         proxy_addresses,
-        roots: ways.bundles.of(client),
+        // What a runner keeps for one host is for GitLab, not for the store of its cache.
+        roots: match named_by.starts_with("gitlab-runner") {
+            true => ways.bundles.of(client),
+            false => ways.bundles.for_endpoint(client, named_by, &host, port),
+        },
+        host,
         client,
     })
+}
+
+/// Why nobody at these addresses is shown a credential, if one of them is such; the client might take any of them.
+pub fn not_for_credentials<'a>(mut addresses: impl Iterator<Item = &'a IpAddr>) -> Option<Reason> {
+    let by = "the rule that no credential goes to a link-local address".to_owned();
+    addresses.any(|address| is_metadata(*address)).then_some(Reason::Disabled { by })
 }
 
 /// Link-local addresses, and those at which the clouds answer for the machine itself: whoever listens there is not the endpoint.
@@ -206,9 +215,10 @@ impl Route {
         connected.map_err(|error| {
             let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
             match (inner, self.client) {
-                // `mc` also takes the roots in its own `certs/CAs`, Docker those in its `certs.d`.
-                (Some(rustls::Error::InvalidCertificate(_)), Client::Go) => {
-                    Barred::Unknown(Reason::NotEmulated { what: "the roots in a directory of the client's own".into() })
+                // Go takes a server's own certificate where it stands among the roots, though it is that of an authority.
+                (Some(rustls::Error::InvalidCertificate(CertificateError::Other(_))), Client::Go) => {
+                    let what = "a certificate that Go may take and that is refused here".to_owned();
+                    Barred::Unknown(Reason::NotEmulated { what })
                 }
                 (Some(rustls::Error::InvalidCertificate(_)), _) => Barred::Outcome("untrusted"),
                 _ => unknown(error.to_string()),
@@ -216,3 +226,6 @@ impl Route {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

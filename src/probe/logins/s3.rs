@@ -72,7 +72,7 @@ pub async fn ask(binding: Binding) -> S3Answer {
     // Whoever has no key asks as nobody; that nobody may read is what the missing key comes to.
     let refused = |word: &String| matches!(word.as_str(), "denied" | "refused");
     if binding.secret.is_none() && verdict.outcome.present().is_some_and(refused) {
-        verdict.outcome = Fact::Present("no-key".to_owned());
+        verdict.outcome = Fact::Present(keyless(&binding).to_owned());
     }
     answer.outcome = verdict.outcome;
     answer.code = verdict.code.into();
@@ -145,6 +145,11 @@ async fn question(
     parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     parts.headers.insert(USER_AGENT, HeaderValue::from_static(concat!("parallax/", env!("CARGO_PKG_VERSION"))));
     Ok(Request::from_parts(parts, Empty::new()))
+}
+
+/// What the refusal of an unsigned request comes to.
+pub fn keyless(binding: &Binding) -> &'static str {
+    if binding.perhaps_role { "unsigned" } else { "no-key" }
 }
 
 /// The signer's type does not wipe its memory.

@@ -87,12 +87,14 @@ impl<'t> Bundles<'t> {
         roots
     }
 
-    /// The roots for one endpoint: those of the client, and those that Docker (`/etc/docker/certs.d/HOST:PORT/*.crt`) and GitLab's runner
-    /// (`/etc/gitlab-runner/certs/HOST.crt`) keep for one host alone.
+    /// The roots for one endpoint: those of the client, those that Docker (`/etc/docker/certs.d/HOST:PORT/*.crt`) and GitLab's runner
+    /// (`/etc/gitlab-runner/certs/HOST.crt`) keep for one host alone, and those that `mc` keeps for all of its own (`~/.mc/certs/CAs/*`).
     pub fn for_endpoint(&mut self, client: Client, named_by: &str, host: &str, port: u16) -> Arc<Roots> {
         let roots = self.of(client);
         let own = if named_by == "CI_REGISTRY" || named_by.starts_with("registry ") {
             [format!("{host}:{port}"), host.to_owned()].iter().flat_map(|name| self.of_docker(name)).collect()
+        } else if named_by.starts_with("mc alias ") {
+            self.of_mc()
         } else if named_by.starts_with("gitlab-runner") {
             vec![
                 fact(self.target.root.read(&format!("/etc/gitlab-runner/certs/{host}.crt"), CAP))
@@ -108,12 +110,38 @@ impl<'t> Bundles<'t> {
     }
 
     fn of_docker(&self, name: &str) -> Vec<Fact<Vec<TrustAnchor<'static>>>> {
-        let directory = format!("/etc/docker/certs.d/{name}");
-        match fact(self.target.root.list(&directory, LISTED)) {
+        self.in_directory(&format!("/etc/docker/certs.d/{name}"), ".crt")
+    }
+
+    /// `mc` takes every file of the directory, whatever it is called (`minio/pkg`, `certs.GetRootCAs`).
+    fn of_mc(&self) -> Vec<Fact<Vec<TrustAnchor<'static>>>> {
+        let directories = match self.target.variable("MC_CONFIG_DIR") {
+            Fact::Present(directory) if directory.starts_with('/') => vec![Fact::Present(directory.to_owned())],
+            Fact::Present(_) => {
+                let what = "the working directory, to which MC_CONFIG_DIR is relative".to_owned();
+                vec![Fact::Unobserved(Reason::NotEmulated { what })]
+            }
+            Fact::Absent | Fact::Unobserved(Reason::NoProcess) => {
+                let home = crate::probe::credentials::home(self.target);
+                [".mc", ".mcli"].map(|name| home.as_ref().map(|home| format!("{home}/{name}"))).into()
+            }
+            Fact::Unobserved(reason) => vec![Fact::Unobserved(reason)],
+        };
+        let found = directories.into_iter().flat_map(|directory| match directory {
+            Fact::Present(directory) => self.in_directory(&format!("{directory}/certs/CAs"), ""),
+            Fact::Absent => Vec::new(),
+            Fact::Unobserved(reason) => vec![Fact::Unobserved(reason)],
+        });
+        found.collect()
+    }
+
+    /// The certificates in the files of a directory whose names have this end.
+    fn in_directory(&self, directory: &str, end: &str) -> Vec<Fact<Vec<TrustAnchor<'static>>>> {
+        match fact(self.target.root.list(directory, LISTED)) {
             Fact::Absent => Vec::new(),
             Fact::Unobserved(reason) => vec![Fact::Unobserved(reason)],
             Fact::Present((names, _)) => {
-                let files = names.iter().filter(|name| name.ends_with(".crt"));
+                let files = names.iter().filter(|name| name.ends_with(end) && !name.starts_with(".."));
                 let read = |name: &String| fact(self.target.root.read(&format!("{directory}/{name}"), CAP));
                 files.map(|name| read(name).map(|text| anchors(&text))).collect()
             }

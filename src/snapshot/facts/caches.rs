@@ -78,7 +78,8 @@ pub struct ServedCache {
     #[schemars(extend("x-disclosure" = "public"))]
     pub login_status: Fact<u16>,
     /// Whether it lets this context read, with the login that it has: 401 and 403 are no, 200 is yes; of a bucket, what its store's
-    /// answer means (`logins.s3.outcome`). Absent where nobody answers or the status says something else.
+    /// answer means (`logins.s3.outcome`). Absent where nobody answers, the status says something else, or the
+    /// machine itself may have a role for it (`unsigned`); unobserved where the server is busy or broken (429, 5xx).
     #[schemars(extend("x-disclosure" = "public"))]
     pub admitted: Fact<bool>,
     /// The store directory of its paths (`nix-cache-info`); Nix refuses a cache of another one. Absent where it says none.

@@ -38,8 +38,9 @@ pub struct S3Answer {
     /// The region that was signed for.
     pub region: Fact<String>,
     /// What was answered: `accepted`, `denied` (the key is known and may not), `unknown-key`, `wrong-secret`, `disabled`, `expired`, `skewed`
-    /// (the clocks differ too much), `wrong-region`, `no-bucket`, `redirected`, `refused` (another error), `not-s3`; or what kept it from being
-    /// asked: `no-key`, `placeholder`, `unreachable`, `untrusted` (no certificate that this context trusts).
+    /// (the clocks differ too much), `wrong-region`, `no-bucket`, `redirected`, `refused` (another error), `not-s3`, `no-key` (it
+    /// refuses whoever has none), `unsigned` (the same, where the machine itself may have a role that lets the client in); or what kept it from being
+    /// asked: `placeholder`, `unreachable`, `untrusted` (no certificate that this context trusts).
     #[schemars(extend("x-disclosure" = "public"))]
     pub outcome: Fact<String>,
     /// The code in the answer (`<Code>`, "Error responses" in the Amazon S3 API reference); absent without one.
@@ -68,7 +69,8 @@ pub struct RegistryAnswer {
     pub origin: String,
     /// The user name; absent where a helper or a token holds it.
     pub user: Fact<String>,
-    /// What was answered: `accepted`, `refused`, `open` (it asks for no login), `not-a-registry`, `unreachable`, `untrusted`.
+    /// What was answered: `accepted`, `refused`, `open` (it asks for no login), `not-a-registry`; or what kept it from being asked:
+    /// `unreachable`, `untrusted`, `held-by-helper` and `held-as-token` (the file has no user and password).
     #[schemars(extend("x-disclosure" = "public"))]
     pub outcome: Fact<String>,
     /// The status of the answer to the login.

@@ -5,6 +5,7 @@ use crate::formats::endpoint_url::EndpointUrl;
 use crate::probe::credentials::Held;
 use crate::probe::environment::Environment;
 use crate::probe::logins::route::Barred;
+use crate::probe::logins::s3::keyless;
 use crate::probe::{Target, Wishes};
 use crate::snapshot::endpoint::NamedEndpoint;
 use crate::snapshot::facts::{Facts, RunnerEntry, S3Key};
@@ -15,13 +16,27 @@ use crate::sys::{LookError, Root};
 
 /// The bindings of a context in which these endpoints are named and these keys held.
 fn bindings(named: &[(&str, &str)], facts: &Facts, keys: Vec<Held<S3Key>>) -> Vec<Binding> {
+    bindings_on("", b"", named, facts, keys)
+}
+
+/// The same, on a machine that says that this one made it, and with these variables.
+fn bindings_on(
+    maker: &str,
+    variables: &[u8],
+    named: &[(&str, &str)],
+    facts: &Facts,
+    keys: Vec<Held<S3Key>>,
+) -> Vec<Binding> {
     let directory = tempfile::tempdir().expect("a directory");
+    let about = directory.path().join("sys/class/dmi/id");
+    std::fs::create_dir_all(&about).expect("mkdir");
+    std::fs::write(about.join("sys_vendor"), format!("{maker}\n")).expect("write");
     let target = Target {
         root: &Root::open(directory.path()).expect("a root"),
         boot: "boot",
         process: &ProcessDirectory::open(std::process::id()).expect("our own process").texts(),
         live: true,
-        environment: &Fact::Present(Environment::parse(b"")),
+        environment: &Fact::Present(Environment::parse(variables)),
         wishes: &Wishes::default(),
         key: None,
         locks: &Err(LookError::NotFound { path: "/proc/locks".into() }),
@@ -119,6 +134,20 @@ fn without_a_key_a_substituter_is_asked_as_nobody_only_where_it_is_certain_that_
     assert!(bindings(&named, &facts, Vec::new())[0].unknown.is_some());
     facts.credentials.aws.provider = Fact::Unobserved(Reason::NoProcess);
     assert_eq!(bindings(&named, &facts, Vec::new())[0].unknown, Some(Reason::NoProcess));
+}
+
+#[test]
+fn whether_a_machine_might_give_a_role_is_certain_only_where_it_is_forbidden_or_not_amazons() {
+    let named = [("http://10.0.0.1:9000", "nix substituters")];
+    let mut facts = seen();
+    facts.nix.substituters = Fact::Present(vec!["s3://one?endpoint=10.0.0.1:9000&scheme=http".into()]);
+    facts.credentials.aws.provider = Fact::Absent;
+    let word = |maker: &str, variables: &[u8]| keyless(&bindings_on(maker, variables, &named, &facts, Vec::new())[0]);
+    for maker in ["Amazon EC2", "Xen", ""] {
+        assert_eq!(word(maker, b""), "unsigned", "{maker}");
+        assert_eq!(word(maker, b"AWS_EC2_METADATA_DISABLED=True\0"), "no-key", "{maker}");
+    }
+    assert_eq!(word("Dell Inc.", b""), "no-key");
 }
 
 #[test]

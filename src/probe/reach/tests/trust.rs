@@ -160,3 +160,19 @@ fn a_registry_and_a_runner_have_roots_for_one_host_beside_the_bundle() {
     assert_eq!(count("gitlab-runner url", "gitlab.example", 443), Some(1));
     assert_eq!(count("mc alias", "gitlab.example", 443), Some(0));
 }
+
+#[test]
+fn mc_has_roots_of_its_own_in_the_directory_of_its_configuration() {
+    let pem = authority("Private CA", None).pem();
+    let files = [("root/.mc/certs/CAs/store", pem.as_str()), ("etc/mc/certs/CAs/store.crt", pem.as_str())];
+    let count = |variables: &[&str]| {
+        with_target(&files, variables, &Wishes::default(), |target| {
+            let roots = Bundles::new(target, &setting(None)).for_endpoint(Client::Go, "mc alias store", "store", 443);
+            roots.anchors.present().map(Vec::len)
+        })
+    };
+    assert_eq!(count(&["HOME=/root"]), Some(1));
+    assert_eq!(count(&["HOME=/root", "MC_CONFIG_DIR=/etc/mc"]), Some(1));
+    assert_eq!(count(&["HOME=/root", "MC_CONFIG_DIR=/nowhere"]), Some(0));
+    assert_eq!(count(&["HOME=/root", "MC_CONFIG_DIR=mc"]), None, "from a directory that nobody knows");
+}
