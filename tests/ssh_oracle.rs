@@ -46,10 +46,44 @@ const HOSTS: [&str; 7] = ["builder", "builder.example", "mac", "MAC", "10.0.0.7"
 const PATTERNS: [&str; 11] =
     ["*", "builder", "builder*", "*.example", "!mac", "mac", "10.0.0.?", "b?", "!builder", "\"mac\"", "fd00::*"];
 
+/// A `Match` with one to three criteria.
+fn matching(choices: &mut Choices) -> String {
+    let mut line = choices.one(&["Match", "match"]).to_owned();
+    for _ in 0..choices.below(3) + 1 {
+        let criteria =
+            ["host", "originalhost", "user", "localuser", "!host", "!originalhost", "!user", "HOST", "final"];
+        let name = choices.one(&criteria);
+        let argument = match name.trim_start_matches('!') {
+            "final" => "",
+            "user" => choices.one(&["nix", "root", "n*,!nix", "r*,nix", "NIX", "*"]),
+            "localuser" => choices.one(&["root", "*", "!root,*", "nobody"]),
+            _ => choices.one(&[
+                "builder",
+                "builder*",
+                "*.lan",
+                "*.example,!h1.example",
+                "h?,H2",
+                "MAC,10.*",
+                "!mac,*",
+                "b1",
+            ]),
+        };
+        write!(line, " {name} {argument}").expect("a string takes all");
+    }
+    // Whether the command runs, and so what it says, must not matter after one that does not hold.
+    if choices.chance(15) {
+        line.push_str(" !host * exec true");
+    }
+    line
+}
+
 /// One file, with another that it includes.
 fn configuration(choices: &mut Choices, included: &Path, depth: u32) -> String {
     let mut text = String::new();
     for _ in 0..choices.below(9) + 1 {
+        if choices.chance(20) {
+            writeln!(text, "{}", matching(choices)).expect("a string takes all");
+        }
         let sign = choices.one(&[" ", "=", " = ", "\t", "  "]);
         let line = match choices.below(13) {
             0..=2 => {
@@ -111,7 +145,9 @@ fn asked(file: &Path, host: &str) -> Option<BTreeMap<String, Vec<String>>> {
 fn ours(file: &Path, host: &str) -> Effective {
     let text = std::fs::read(file).map_err(|error| error.to_string());
     let files = [(true, Included { path: file.display().to_string(), text })];
-    let mut options = Effective::default();
+    let user = Command::new("id").arg("-un").output().expect("id runs");
+    let user = String::from_utf8_lossy(&user.stdout).trim().to_owned();
+    let mut options = Effective::of(Some(user));
     effective(host, &files, &mut Files, &mut options);
     options
 }

@@ -69,6 +69,28 @@ pub fn without_secrets(text: &str) -> String {
     format!("{scheme}://{host}{path}{question}{}", kept.join("&"))
 }
 
+/// The same of every word of the remote builders, which need no scheme: `user:password@host`. `;` and line ends part them too, and a list of files
+/// (`@/etc/nix/machines`) is kept.
+pub fn builders_without_secrets(text: &str) -> String {
+    let is_end = |letter: char| letter.is_whitespace() || letter == ';';
+    let clean = |word: &str| match word.strip_prefix('@') {
+        Some(file) if !file.contains('@') => word.to_owned(),
+        _ if word.contains("://") => without_secrets(word),
+        _ => {
+            let (start, query) = word.split_once('?').unwrap_or((word, ""));
+            let url = without_secrets(&format!("ssh://{word}"));
+            let is_address = start.contains('@') || !query.is_empty();
+            if is_address { after_user(url.strip_prefix("ssh://").unwrap_or(&url)).to_owned() } else { word.to_owned() }
+        }
+    };
+    text.split_inclusive(is_end)
+        .map(|part| {
+            let word = part.trim_end_matches(is_end);
+            format!("{}{}", clean(word), part.get(word.len()..).unwrap_or_default())
+        })
+        .collect()
+}
+
 fn after_user(authority: &str) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }

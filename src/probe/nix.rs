@@ -9,7 +9,7 @@ mod trust;
 
 use crate::formats::nix_conf::effective::{self, Assignment, Effective, Value, truth};
 use crate::formats::nix_conf::settings::{self, Default as Fallback, Kind, Reach};
-use crate::formats::store_reference::without_secrets;
+use crate::formats::store_reference::{builders_without_secrets, without_secrets};
 use crate::probe::Target;
 use crate::probe::store::client;
 use crate::snapshot::facts::{ConfProblem, Nix, Request, Setting};
@@ -170,6 +170,8 @@ fn setting(settled: &Settled, name: &str, value: &Value) -> Setting {
         Fact::Unobserved(Reason::Withheld)
     } else if let Some(reason) = settled.own_doubt(name) {
         Fact::Unobserved(reason)
+    } else if name == "builders" {
+        Fact::Present(builders_without_secrets(&value.text()))
     } else {
         Fact::Present(value.text().split(' ').map(without_secrets).collect::<Vec<_>>().join(" "))
     };
@@ -197,7 +199,8 @@ fn requests(settled: &Settled) -> Vec<Request> {
 }
 
 fn request(setting: &str, value: &str, origin: String, level: &str) -> Request {
-    Request { setting: setting.to_owned(), value: without_secrets(value), origin, level: level.to_owned() }
+    let value = if setting == "builders" { builders_without_secrets(value) } else { without_secrets(value) };
+    Request { setting: setting.to_owned(), value, origin, level: level.to_owned() }
 }
 
 fn problems(gathered: &Gathered, effective: &Effective) -> Vec<ConfProblem> {

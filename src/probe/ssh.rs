@@ -9,6 +9,7 @@ mod files;
 mod identities;
 mod known;
 mod named;
+mod reads;
 mod server;
 
 use super::Target;
@@ -22,7 +23,8 @@ use named::Named;
 
 /// Looks at the addresses that are named and, in the second round, at the servers. The endpoints are those that ssh itself connects to.
 pub fn observe(target: &Target<'_>, facts: &Facts) -> (Ssh, Vec<NamedEndpoint>) {
-    let named = named::observe(target);
+    let reads = reads::Reads::new(target.root);
+    let named = named::observe(target, &reads);
     if let Some(missing) = target.incomplete.first().filter(|_| named.more.is_some() || !named.items.is_empty()) {
         let reason = Reason::IdentityIncomplete { missing: missing.clone() };
         return (unobserved(&reason), Vec::new());
@@ -30,7 +32,7 @@ pub fn observe(target: &Target<'_>, facts: &Facts) -> (Ssh, Vec<NamedEndpoint>) 
     let more = named.more.clone();
     let mut endpoints = empty(&more);
     let (mut identities, mut files, mut servers) = (empty(&more), empty(&more), empty(&more));
-    let configuration = client::Configuration::read(target, &facts.identity);
+    let configuration = client::Configuration::read(target, &facts.identity, &reads);
     let mut connections = Vec::new();
     for named in &named.items {
         let connection = configuration.connection(named);
@@ -38,7 +40,7 @@ pub fn observe(target: &Target<'_>, facts: &Facts) -> (Ssh, Vec<NamedEndpoint>) 
         let (offered, more) = identities::observe(target, named, &connection);
         identities.items.extend(offered);
         identities.more = identities.more.or(more);
-        let known = known::Known::read(target, named, &connection);
+        let known = known::Known::read(target, &reads, named, &connection);
         files.items.extend(known.files(named));
         servers.items.push(blank(named, &connection, &known));
         connections.push((connection, known));
@@ -50,6 +52,9 @@ pub fn observe(target: &Target<'_>, facts: &Facts) -> (Ssh, Vec<NamedEndpoint>) 
         None => {
             let questions = plan::questions(target, &reachable.iter().flatten().cloned().collect::<Vec<_>>(), facts);
             server::observe(&questions.questions, &reachable, &connections, &mut servers.items);
+            // Behind a proxy there is nothing to ask from here, now or ever; `ssh.endpoints` says so.
+            let mut direct = connections.iter().map(|(connection, _)| connection.proxy.present().is_none());
+            servers.items.retain(|_| direct.next().unwrap_or(true));
             Fact::Present(servers)
         }
     };

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::criteria::{Matched, Subject, decide};
 use super::words::{Line, lines};
 
 /// How deep one file may include another (`readconf.h`, `READCONF_MAX_DEPTH`).
 const DEEPEST: u32 = 16;
 /// The most files that are read.
 const MOST_FILES: u32 = 128;
+
+/// The most private keys that ssh takes (`readconf.h`, `SSH_MAX_IDENTITY_FILES`).
+const MOST_IDENTITIES: usize = 100;
 
 /// The options that decide to whom ssh connects, whom it believes, and as whom; in lower case.
 const TRACKED: [&str; 17] = [
@@ -63,10 +67,17 @@ pub struct Effective {
     pub more_identities: Option<String>,
     /// Why nothing at all is known after a point: a file that could not be read, or a line that ssh refuses.
     pub broken: Option<String>,
+    /// Who runs ssh, for `Match localuser` and where no option names a user; none where that is not known.
+    local_user: Option<String>,
     files: u32,
 }
 
 impl Effective {
+    /// Nothing yet, for ssh run by this user.
+    pub fn of(local_user: Option<String>) -> Self {
+        Self { local_user, ..Self::default() }
+    }
+
     /// The words of an option; none where nothing sets it.
     pub fn words(&self, name: &str) -> Result<Option<&[String]>, String> {
         match self.options.get(name) {
@@ -99,6 +110,8 @@ enum Active {
 
 struct Reader<'a> {
     host: &'a str,
+    /// The name that was given, which `host` is too in the first reading.
+    original: &'a str,
     sources: &'a mut dyn Sources,
     effective: &'a mut Effective,
     of_user: bool,
@@ -109,7 +122,7 @@ struct Reader<'a> {
 
 /// Adds what these files, the user's first, say of a host; `set` was called for the command line before.
 pub fn effective(host: &str, files: &[(bool, Included)], sources: &mut dyn Sources, effective: &mut Effective) {
-    let wants_final = read(host, files, sources, effective, false);
+    let wants_final = read((host, host), files, sources, effective, false);
     if !wants_final {
         return;
     }
@@ -118,7 +131,7 @@ pub fn effective(host: &str, files: &[(bool, Included)], sources: &mut dyn Sourc
         Ok(name) => {
             // ssh takes the name for set then: a later HostName does nothing.
             effective.options.insert("hostname", Value::Is(vec![name.replace('%', "%%")]));
-            read(&name, files, sources, effective, true);
+            read((&name, host), files, sources, effective, true);
         }
         Err(reason) => {
             effective.broken.get_or_insert(reason);
@@ -127,7 +140,7 @@ pub fn effective(host: &str, files: &[(bool, Included)], sources: &mut dyn Sourc
 }
 
 fn read(
-    host: &str,
+    (host, original): (&str, &str),
     files: &[(bool, Included)],
     sources: &mut dyn Sources,
     effective: &mut Effective,
@@ -135,7 +148,7 @@ fn read(
 ) -> bool {
     let mut wants_final = false;
     for (of_user, file) in files {
-        let mut reader = Reader { host, sources, effective, of_user: *of_user, is_final, wants_final };
+        let mut reader = Reader { host, original, sources, effective, of_user: *of_user, is_final, wants_final };
         reader.file(file, &mut Active::Yes, false, 0);
         wants_final = reader.wants_final;
     }
@@ -151,7 +164,7 @@ fn settled_name(host: &str, effective: &Effective) -> Result<String, String> {
         match (letter, if letter == '%' { letters.next() } else { None }) {
             ('%', Some('h')) => name.push_str(host),
             ('%', Some('%')) => name.push('%'),
-            ('%', _) => return Err(format!("the HostName {text}")),
+            ('%', _) => return Err("the tokens of HostName".to_owned()),
             (letter, _) => name.push(letter),
         }
     }
@@ -204,18 +217,27 @@ impl Reader<'_> {
     }
 
     fn match_line(&mut self, line: &Line, place: &str) -> Active {
-        let words: Vec<String> = line.words.iter().map(|word| word.to_ascii_lowercase()).collect();
-        match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["all"] => Active::Yes,
-            // Without canonical names there is no such reading.
-            ["canonical"] | ["canonical", "all"] => Active::No,
-            ["final"] | ["final", "all"] => {
-                self.wants_final = true;
-                if self.is_final { Active::Yes } else { Active::No }
-            }
-            words => {
-                self.wants_final |= words.contains(&"final");
-                Active::Perhaps(place.to_owned())
+        let user = match self.effective.word("user") {
+            Ok(None) => self.effective.local_user.clone().ok_or_else(|| "who runs ssh".to_owned()),
+            Ok(Some(user)) => Ok(user.to_owned()),
+            Err(place) => Err(place),
+        };
+        let subject = Subject {
+            host: settled_name(self.host, self.effective),
+            original: self.original,
+            user,
+            local_user: self.effective.local_user.as_deref(),
+            is_final: self.is_final,
+        };
+        let (matched, wants_final) = decide(&line.words, &subject);
+        self.wants_final |= wants_final;
+        match matched {
+            Matched::Yes => Active::Yes,
+            Matched::No => Active::No,
+            Matched::Perhaps => Active::Perhaps(place.to_owned()),
+            Matched::Refused => {
+                self.broken(format!("{place}: a criterion of Match is not complete"));
+                Active::No
             }
         }
     }
@@ -266,6 +288,9 @@ impl Reader<'_> {
             (Active::Yes, Some(word)) => {
                 // The second reading finds the same lines again.
                 if !self.effective.identities.iter().any(|(path, _)| path == word) {
+                    if self.effective.identities.len() == MOST_IDENTITIES {
+                        return self.broken(format!("{place}: too many files of private keys"));
+                    }
                     self.effective.identities.push((word.clone(), place.to_owned()));
                 }
             }

@@ -45,6 +45,23 @@ fn a_match_that_is_not_understood_makes_its_options_doubtful_and_no_others() {
 }
 
 #[test]
+fn a_criterion_that_does_not_hold_ends_a_match_whatever_a_command_would_say() {
+    let port = |host: &str, text: &str| word(host, text, "port");
+    assert_eq!(port("a", "Match host b exec true\nPort 1\n"), Ok(None));
+    assert_eq!(port("a", "Match exec true host b\nPort 1\n"), Ok(None));
+    assert_eq!(port("a", "Match host a exec true\nPort 1\n"), Err("config:1".into()));
+    assert_eq!(port("a", "Match !host a,b\nPort 1\n"), Ok(None));
+    assert_eq!(port("a", "Match originalhost *,!b\nPort 1\n"), Ok(Some("1".into())));
+    assert_eq!(port("a", "HostName %h.lan\nMatch host A.lan\nPort 1\n"), Ok(Some("1".into())));
+    assert_eq!(port("a", "HostName %h.lan\nMatch originalhost a.lan\nPort 1\n"), Ok(None));
+    assert_eq!(port("a", "User nix\nMatch user n*\nPort 1\n"), Ok(Some("1".into())));
+    // Who runs ssh is not known here; what another network or a newer release decides neither.
+    assert_eq!(port("a", "Match localuser me\nPort 1\n"), Err("config:1".into()));
+    assert_eq!(port("a", "Match localnetwork 10.0.0.0/8\nPort 1\n"), Err("config:1".into()));
+    assert!(port("a", "Match host\nPort 1\n").is_err());
+}
+
+#[test]
 fn what_is_included_for_another_host_says_nothing_and_does_not_change_for_whom_the_rest_is() {
     assert_eq!(word("a", "Include inner\nHostName h\n", "port"), Ok(Some("7".into())));
     assert_eq!(word("a", "Include inner\nHostName h\n", "hostname"), Ok(Some("h".into())));

@@ -178,6 +178,16 @@ fn tokens_and_passwords_are_never_kept() {
 }
 
 #[test]
+fn a_password_of_a_builder_is_not_kept_with_or_without_a_scheme() {
+    let builders = "builders = ssh://u:CANARY1@a.invalid x86_64-linux /k 4 ; u:CANARY2@c.invalid - -;v:CANARY3@d?ssh-key=/k @/etc/nix/m\n";
+    let nix = with(&[("etc/nix/nix.conf", builders)], &["HOME=/h"]);
+    let text = serde_json::to_string(&nix).expect("json");
+    assert!(!text.contains("CANARY"), "{text}");
+    let shown = "ssh://a.invalid x86_64-linux /k 4 ; c.invalid - -;d?ssh-key=/k @/etc/nix/m";
+    assert!(text.contains(shown), "{text}");
+}
+
+#[test]
 fn trust_is_by_name_and_by_group_as_the_daemon_asks() {
     let conf = ("etc/nix/nix.conf", "trusted-users = toor root @wheel 4242 gone\nallowed-users = @users *\n");
     let trust = with(&[conf, PASSWD, GROUP], &["HOME=/h"]).trust;

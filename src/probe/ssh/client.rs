@@ -4,11 +4,15 @@ use std::cell::RefCell;
 
 use super::files::Files;
 use super::named::Named;
+use super::reads::Reads;
 use crate::formats::ssh_config::{Effective, Included, effective};
 use crate::probe::Target;
 use crate::snapshot::facts::Identity;
 use crate::snapshot::{Fact, Reason};
 use crate::sys::Kind;
+
+/// The most files of known keys that ssh takes from one option (`readconf.h`, `SSH_MAX_HOSTS_FILES`).
+const MOST_KNOWN_FILES: usize = 32;
 
 /// The files, read once for all addresses.
 pub struct Configuration<'a> {
@@ -99,13 +103,13 @@ fn option(effective: &Effective, name: &str) -> Fact<String> {
 }
 
 impl<'a> Configuration<'a> {
-    pub fn read(target: &'a Target<'a>, identity: &Identity) -> Self {
+    pub fn read(target: &'a Target<'a>, identity: &Identity, reads: &'a Reads<'a>) -> Self {
         let home = match &identity.passwd.home {
             Fact::Present(home) => Ok(home.trim_end_matches('/').to_owned()),
             Fact::Absent => Err("the account of this uid, which the user database does not have".to_owned()),
             Fact::Unobserved(reason) => Err(reason.to_string()),
         };
-        let sources = Files { target, home };
+        let sources = Files { target, home, reads };
         let files = [(true, sources.of_user()), (false, sources.of_system())];
         let files = files.into_iter().filter_map(|(of_user, file)| Some((of_user, file?))).collect();
         let options = match target.variable("NIX_SSHOPTS") {
@@ -118,7 +122,7 @@ impl<'a> Configuration<'a> {
 
     /// Applies the configuration to one address.
     pub fn connection(&self, named: &Named) -> Connection {
-        let mut effective_options = Effective::default();
+        let mut effective_options = Effective::of(self.user.present().cloned());
         let options = match &self.options {
             Ok(_) if named.unclear_port => {
                 Err(not_emulated("a port in the address, which Nix before 2.31 takes for a part of the name"))
@@ -144,7 +148,7 @@ impl<'a> Configuration<'a> {
     fn settle(&self, named: &Named, effective: &Effective, options: &Options) -> Connection {
         let host_name = host_name(named, effective);
         let port = option(effective, "port").or_else_absent(|| Fact::Present("22".to_owned())).and_then(|text| {
-            text.parse().map_or_else(|_| Fact::Unobserved(not_emulated(format!("the port {text}"))), Fact::Present)
+            text.parse().map_or_else(|_| Fact::Unobserved(not_emulated("a port that is no number")), Fact::Present)
         });
         let user = option(effective, "user").or_else_absent(|| self.user.clone());
         let alias = option(effective, "hostkeyalias").map(|alias| alias.to_ascii_lowercase());
@@ -169,8 +173,11 @@ impl<'a> Configuration<'a> {
     }
 }
 
-/// `-p 22 -i key -o Name=value -4`: what of it is understood in full.
+/// `-p 22 -i key -o Name=value -4`: what of it is understood in full. Releases of Nix split quotes in two ways: none is understood.
 fn options(text: &str) -> Option<Options> {
+    if text.contains(['"', '\'', '\\']) {
+        return None;
+    }
     let mut options = Options::default();
     let mut words = text.split_ascii_whitespace();
     while let Some(word) = words.next() {
@@ -204,7 +211,7 @@ fn host_name(named: &Named, effective: &Effective) -> Fact<String> {
     option(effective, "hostname").or_else_absent(|| Fact::Present("%h".to_owned())).and_then(|text| {
         let name = expand(&text, |token| (token == 'h').then(|| named.host.clone()));
         name.map_or_else(
-            || Fact::Unobserved(not_emulated(format!("the HostName {text}"))),
+            || Fact::Unobserved(not_emulated("the tokens of HostName")),
             |name| Fact::Present(name.to_ascii_lowercase()),
         )
     })
@@ -262,7 +269,7 @@ impl Expansion<'_, '_> {
 
     /// A path with `~` and tokens.
     fn path(&self, word: &str) -> Fact<String> {
-        let unknown = || Fact::Unobserved(not_emulated(format!("the path {word} of ssh_config")));
+        let unknown = || Fact::Unobserved(not_emulated("a path of ssh_config with tokens"));
         let word = match word.strip_prefix("~/") {
             Some(rest) => match self.home() {
                 Ok(home) => format!("{home}/{rest}"),
@@ -305,6 +312,9 @@ impl Expansion<'_, '_> {
                 Ok(None) => defaults.map(str::to_owned).to_vec(),
                 Err(place) => return Fact::Unobserved(not_emulated(place)),
             };
+            if words.len() > MOST_KNOWN_FILES {
+                return Fact::Unobserved(not_emulated(format!("more files in {name} than ssh takes")));
+            }
             for word in words.iter().filter(|word| *word != "none") {
                 match self.path(word) {
                     Fact::Present(path) => files.push((level, path)),

@@ -1,20 +1,20 @@
 //! The files that ssh_config's `Include` names, beneath the target's root.
 
-use crate::formats::ssh_config::{Included, Sources, matches_pattern};
+use super::reads::Reads;
+use crate::formats::ssh_config::{Included, Sources};
 use crate::probe::Target;
-use crate::sys::{Kind, LookError, Root};
+use crate::sys::{Kind, LookError};
 
 /// No such file is longer.
 const CAP: usize = 1 << 20;
-/// The most names of a directory that are looked at.
-const MOST_NAMES: usize = 4096;
 /// The most files that one pattern leads to.
-const MOST_FILES: usize = 256;
+const MOST_FILES: usize = 128;
 
 /// The target's files, and the home directory of this identity.
 pub struct Files<'a> {
     pub target: &'a Target<'a>,
     pub home: Result<String, String>,
+    pub reads: &'a Reads<'a>,
 }
 
 impl Files<'_> {
@@ -51,7 +51,8 @@ impl Files<'_> {
         if is_checked && ((seen.uid != 0 && seen.uid != own) || seen.mode & 0o022 != 0) {
             return Err(Some(format!("{path}, whose owner or permissions ssh refuses")));
         }
-        self.target.root.read(path, CAP).map_err(|error| match error {
+        let text = self.reads.read(path, CAP).map(|text| text.to_vec());
+        text.map_err(|error| match error {
             LookError::Refused { errno, .. } if errno == "EACCES" => None,
             error => Some(error.to_string()),
         })
@@ -60,19 +61,19 @@ impl Files<'_> {
 
 impl Sources for Files<'_> {
     fn include(&mut self, word: &str, of_user: bool) -> Result<Vec<Included>, String> {
-        if word.contains(['%', '$', '[', '{', '\\']) {
-            return Err(format!("the path {word} of an Include"));
+        if word.contains(['%', '$', '{', '\\']) || word.contains("[:") {
+            return Err("the path of an Include".to_owned());
         }
         let pattern = match (word.strip_prefix("~/"), word.starts_with('/')) {
             (Some(rest), _) if of_user => format!("{}/{rest}", self.home.clone()?),
             (None, true) => word.to_owned(),
-            (None, false) if word.starts_with('~') => return Err(format!("the path {word} of an Include")),
+            (None, false) if word.starts_with('~') => return Err("the path of an Include".to_owned()),
             (None, false) if of_user => format!("{}/.ssh/{word}", self.home.clone()?),
             (None, false) => format!("/etc/ssh/{word}"),
-            (Some(_), _) => return Err(format!("the path {word} of an Include")),
+            (Some(_), _) => return Err("the path of an Include".to_owned()),
         };
         let mut files = Vec::new();
-        for path in matching(self.target.root, &pattern)? {
+        for path in self.matching(&pattern)? {
             let text = match self.text(&path, true) {
                 Ok(text) => Ok(text),
                 Err(reason) => Err(reason.unwrap_or_else(|| format!("{path}, which ssh may not read"))),
@@ -83,33 +84,106 @@ impl Sources for Files<'_> {
     }
 }
 
-/// The paths that a pattern matches (`glob(3)`), sorted; none where nothing does.
-fn matching(root: &Root, pattern: &str) -> Result<Vec<String>, String> {
-    let mut found = vec![String::new()];
-    for step in pattern.split('/').filter(|step| !step.is_empty()) {
-        let mut next = Vec::new();
-        for directory in &found {
-            if !step.contains(['*', '?']) {
-                next.push(format!("{directory}/{step}"));
-                continue;
+impl Files<'_> {
+    /// The paths that a pattern matches (`glob(3)`), sorted; none where nothing does.
+    fn matching(&self, pattern: &str) -> Result<Vec<String>, String> {
+        let mut found = vec![String::new()];
+        for step in pattern.split('/').filter(|step| !step.is_empty()) {
+            let mut next = Vec::new();
+            for directory in &found {
+                if !step.contains(['*', '?', '[']) {
+                    next.push(format!("{directory}/{step}"));
+                    continue;
+                }
+                let path = if directory.is_empty() { "/" } else { directory };
+                let names = match self.reads.list(path)? {
+                    Ok(names) => names,
+                    Err(LookError::NotFound { .. }) => continue,
+                    Err(LookError::Refused { errno, .. }) if errno == "EACCES" || errno == "ENOTDIR" => continue,
+                    Err(error) => return Err(error.to_string()),
+                };
+                let is_shown = |name: &&String| !name.starts_with('.') || step.starts_with('.');
+                let matches = names.iter().filter(is_shown).filter(|name| is_match(step, name));
+                next.extend(matches.map(|name| format!("{directory}/{name}")));
             }
-            let path = if directory.is_empty() { "/" } else { directory };
-            let names = match root.list(path, MOST_NAMES) {
-                Ok((names, false)) => names,
-                Ok((_, true)) => return Err(format!("{path}, which has too many files")),
-                Err(LookError::NotFound { .. }) => continue,
-                Err(LookError::Refused { errno, .. }) if errno == "EACCES" => continue,
-                Err(error) => return Err(error.to_string()),
-            };
-            let is_shown = |name: &&String| !name.starts_with('.') || step.starts_with('.');
-            let matches = names.iter().filter(is_shown).filter(|name| matches_pattern(step, name));
-            next.extend(matches.map(|name| format!("{directory}/{name}")));
+            if next.len() > MOST_FILES {
+                return Err("an Include that matches too many files".to_owned());
+            }
+            found = next;
         }
-        if next.len() > MOST_FILES {
-            return Err(format!("{pattern}, which matches too many files"));
-        }
-        found = next;
+        found.retain(|path| self.target.root.look(path).is_ok_and(|seen| seen.kind != Kind::Directory));
+        Ok(found)
     }
-    found.retain(|path| root.look(path).is_ok_and(|seen| seen.kind != Kind::Directory));
-    Ok(found)
+}
+
+/// Whether a name matches a step of a pattern: `*`, `?`, and `[a-z]` with `!` for all others (`glob(7)`).
+fn is_match(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut at, mut read) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(letter) = name.get(read) {
+        let rest = pattern.get(at..).unwrap_or_default();
+        if rest.first() == Some(&'*') {
+            star = Some((at, read));
+            at += 1;
+        } else if let Some(width) = one(rest, *letter) {
+            at += width;
+            read += 1;
+        } else if let Some((back, from)) = star {
+            star = Some((back, from + 1));
+            at = back + 1;
+            read = from + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern.get(at..).unwrap_or_default().iter().all(|letter| *letter == '*')
+}
+
+/// How much of a pattern, which begins with no star, takes the letter.
+fn one(pattern: &[char], letter: char) -> Option<usize> {
+    match pattern.first()? {
+        '?' => Some(1),
+        '[' => {
+            let negated = matches!(pattern.get(1), Some('!' | '^'));
+            let first = if negated { 2 } else { 1 };
+            // The first of the set may be the bracket itself; one that is not closed is a letter.
+            let Some(length) = pattern.get(first + 1..).unwrap_or_default().iter().position(|letter| *letter == ']')
+            else {
+                return (letter == '[').then_some(1);
+            };
+            let mut set = pattern.get(first..first + 1 + length)?;
+            let mut found = false;
+            while let Some(low) = set.first() {
+                let (high, width) = match set {
+                    [_, '-', high, ..] => (high, 3),
+                    _ => (low, 1),
+                };
+                found |= (*low..=*high).contains(&letter);
+                set = set.get(width..)?;
+            }
+            (found != negated).then_some(first + length + 2)
+        }
+        own => (*own == letter).then_some(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_set_in_a_pattern_is_that_of_glob() {
+        for (pattern, name, expected) in [
+            ("[0-9][0-9]-*.conf", "10-builders.conf", true),
+            ("[0-9][0-9]-*.conf", "a0-builders.conf", false),
+            ("[!.a-c]*", "d", true),
+            ("[!.a-c]*", "b", false),
+            ("[]x]", "]", true),
+            ("*[ab]", "xxa", true),
+            ("*[ab]", "xab", true),
+            ("[", "[", true),
+            ("[ab", "[ab", true),
+        ] {
+            assert_eq!(super::is_match(pattern, name), expected, "{pattern} {name}");
+        }
+    }
 }

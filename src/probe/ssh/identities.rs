@@ -12,7 +12,7 @@ use crate::sys::{Access, Kind, LookError};
 /// No key is longer.
 const CAP: usize = 64 << 10;
 
-/// The keys for one address, and why there may be further ones.
+/// The keys for one address, and why there may be further ones; that matters only while none of them, and no agent, can be used.
 pub fn observe(target: &Target<'_>, named: &Named, connection: &Connection) -> (Vec<SshIdentity>, Option<Reason>) {
     let mut more = connection.more_identities.clone();
     let mut all = Vec::new();
@@ -36,10 +36,15 @@ pub fn observe(target: &Target<'_>, named: &Named, connection: &Connection) -> (
         identity.origin = offered.origin.clone().into();
         all.push(identity);
     }
+    // Where ssh has what it needs, it does not matter what else it would offer.
+    if any(all.iter().map(|identity| &identity.usable).chain([&connection.agent])) == Fact::Present(true) {
+        more = None;
+    }
+    let further = more.clone().map_or(Fact::Present(false), Fact::Unobserved);
     let usable: Vec<Fact<bool>> = all.iter().map(|identity| identity.usable.clone()).collect();
     for (index, identity) in all.iter_mut().enumerate() {
         let others = usable.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, usable)| usable);
-        identity.alternative = any(others.chain([&connection.agent]));
+        identity.alternative = any(others.chain([&connection.agent, &further]));
     }
     (all, more)
 }

@@ -2,6 +2,7 @@
 
 use super::client::Connection;
 use super::named::Named;
+use super::reads::Reads;
 use crate::formats::known_hosts::{Known as Key, Marker, keys_of};
 use crate::probe::{Target, reason};
 use crate::snapshot::facts::KnownHostsFile;
@@ -31,7 +32,7 @@ struct File {
 }
 
 impl Known {
-    pub fn read(target: &Target<'_>, named: &Named, connection: &Connection) -> Self {
+    pub fn read(target: &Target<'_>, reads: &Reads<'_>, named: &Named, connection: &Connection) -> Self {
         let mut known = Self { files: Vec::new(), keys: Vec::new(), portless: Vec::new(), unknown: None };
         let name = connection.key_name();
         let portless = match (&connection.alias, &connection.port) {
@@ -45,7 +46,7 @@ impl Known {
             known.take(line.as_bytes(), &name, portless.as_deref(), |_| "Nix".to_owned());
         }
         for (level, path) in connection.known.present().into_iter().flatten() {
-            known.file(target, level, path, &name, portless.as_deref());
+            known.file((target, reads), level, path, (&name, portless.as_deref()));
         }
         known
     }
@@ -59,7 +60,13 @@ impl Known {
         count
     }
 
-    fn file(&mut self, target: &Target<'_>, level: &'static str, path: &str, name: &str, portless: Option<&str>) {
+    fn file(
+        &mut self,
+        (target, reads): (&Target<'_>, &Reads<'_>),
+        level: &'static str,
+        path: &str,
+        (name, portless): (&str, Option<&str>),
+    ) {
         let mut file = File {
             path: path.to_owned(),
             level,
@@ -67,7 +74,7 @@ impl Known {
             readable: Fact::Present(true),
             keys: Fact::Absent,
         };
-        match target.root.read(path, CAP) {
+        match reads.read(path, CAP) {
             Ok(text) => file.keys = Fact::Present(self.take(&text, name, portless, |line| format!("{path}:{line}"))),
             Err(LookError::NotFound { .. }) => (file.exists, file.readable) = (Fact::Present(false), Fact::Absent),
             // ssh may not open it either, and goes on without it.
@@ -145,8 +152,10 @@ impl Known {
             return word("known", Fact::Present(place));
         }
         let has = |marker| self.keys.iter().any(|(key, _)| key.marker == marker);
-        if has(Marker::CertAuthority) || self.portless.iter().any(|(key, _)| key.marker == Marker::CertAuthority) {
-            return unknown(Reason::NotEmulated { what: "a certificate of the host".into() });
+        // It may vouch for the host by a certificate, which is not asked for: no verdict on the bare key is ssh's.
+        let of_authority = |(key, _): &&(Key, String)| key.marker == Marker::CertAuthority;
+        if let Some((_, place)) = self.keys.iter().chain(&self.portless).find(of_authority) {
+            return word("authority", Fact::Present(place.clone()));
         }
         if let Some(reason) = &connection.further {
             return unknown(reason.clone());

@@ -1,5 +1,6 @@
 //! Which addresses behind SSH the settings of Nix name: `builders` with its files, `substituters`, and the store itself.
 
+use super::reads::{MOST_FILES, Reads};
 use crate::formats::nix_machines::{self, Said};
 use crate::formats::{known_hosts, store_reference};
 use crate::probe::store::client;
@@ -41,10 +42,10 @@ impl Named {
 }
 
 /// All addresses.
-pub fn observe(target: &Target<'_>) -> List<Named> {
+pub fn observe(target: &Target<'_>, reads: &Reads<'_>) -> List<Named> {
     let mut list = List::complete(Vec::new());
     let takes_ports = takes_ports(target);
-    builders(target, &mut list);
+    builders(target, reads, &mut list);
     match nix::as_written(target, "substituters") {
         Fact::Present(words) => {
             words.iter().for_each(|(word, origin)| add(&mut list, of_uri(word, "nix substituters", origin)));
@@ -77,15 +78,16 @@ fn add(list: &mut List<Named>, named: Option<Named>) {
     }
 }
 
-fn builders(target: &Target<'_>, list: &mut List<Named>) {
+fn builders(target: &Target<'_>, reads: &Reads<'_>, list: &mut List<Named>) {
+    let mut machines = Machines { reads, files: 0, list };
     match nix::as_written(target, "builders") {
         Fact::Present(words) => {
             let text = words.iter().map(|(word, _)| word.as_str()).collect::<Vec<_>>().join(" ");
             let origin = words.last().map(|(_, origin)| origin.clone()).unwrap_or_default();
-            machines(target, &text, &|_| origin.clone(), 0, list);
+            machines.text(&text, &|_| origin.clone(), 0);
         }
         Fact::Absent => match nix::machines_file(target) {
-            Fact::Present(path) => file(target, &path, 0, list),
+            Fact::Present(path) => machines.file(&path, 0),
             Fact::Absent => {}
             Fact::Unobserved(reason) => more(list, reason),
         },
@@ -93,43 +95,55 @@ fn builders(target: &Target<'_>, list: &mut List<Named>) {
     }
 }
 
-fn file(target: &Target<'_>, path: &str, depth: u32, list: &mut List<Named>) {
-    match fact(target.root.read(path, CAP)) {
-        Fact::Present(text) => {
-            let text = String::from_utf8_lossy(&text);
-            machines(target, &text, &|line| format!("{path}:{line}"), depth, list);
-        }
-        Fact::Absent => {}
-        Fact::Unobserved(reason) => more(list, reason),
-    }
+/// The files of builders as they include each other.
+struct Machines<'a> {
+    reads: &'a Reads<'a>,
+    /// How many were gone through, a file that is named twice twice.
+    files: u32,
+    list: &'a mut List<Named>,
 }
 
-fn machines(target: &Target<'_>, text: &str, origin: &dyn Fn(u32) -> String, depth: u32, list: &mut List<Named>) {
-    let (lines, cut) = nix_machines::parse(text);
-    for line in lines {
-        let origin = origin(line.number);
-        match line.said {
-            Said::File(_) if depth == DEEPEST => {
-                more(list, Reason::Truncated { at: u64::from(DEEPEST), what: "files of builders".into() });
+impl Machines<'_> {
+    fn file(&mut self, path: &str, depth: u32) {
+        if depth > DEEPEST || self.files == MOST_FILES {
+            let at = u64::from(if depth > DEEPEST { DEEPEST } else { MOST_FILES });
+            return more(self.list, Reason::Truncated { at, what: "files of builders".into() });
+        }
+        self.files += 1;
+        match fact(self.reads.read(path, CAP)) {
+            Fact::Present(text) => {
+                let text = String::from_utf8_lossy(&text);
+                self.text(&text, &|line| format!("{path}:{line}"), depth);
             }
-            Said::File(path) => file(target, &path, depth + 1, list),
-            Said::Refused(detail) => {
-                let (path, line) = origin.rsplit_once(':').unwrap_or((&origin, ""));
-                let (path, line) = (path.to_owned(), line.parse().ok());
-                more(list, Reason::Malformed { path, line, detail: detail.to_owned() });
-            }
-            Said::Machine(machine) => {
-                let named = of_uri(&machine.uri, "nix builders", &origin).map(|named| Named {
-                    key: machine.ssh_key.clone().or(named.key.clone()),
-                    told: machine.public_host_key.clone().or(named.told.clone()),
-                    ..named
-                });
-                add(list, named);
-            }
+            Fact::Absent => {}
+            Fact::Unobserved(reason) => more(self.list, reason),
         }
     }
-    if cut {
-        more(list, Reason::Truncated { at: 1024, what: "the builders".into() });
+
+    fn text(&mut self, text: &str, origin: &dyn Fn(u32) -> String, depth: u32) {
+        let (lines, cut) = nix_machines::parse(text);
+        for line in lines {
+            let origin = origin(line.number);
+            match line.said {
+                Said::File(path) => self.file(&path, depth + 1),
+                Said::Refused(detail) => {
+                    let (path, line) = origin.rsplit_once(':').unwrap_or((&origin, ""));
+                    let (path, line) = (path.to_owned(), line.parse().ok());
+                    more(self.list, Reason::Malformed { path, line, detail: detail.to_owned() });
+                }
+                Said::Machine(machine) => {
+                    let named = of_uri(&machine.uri, "nix builders", &origin).map(|named| Named {
+                        key: machine.ssh_key.clone().or(named.key.clone()),
+                        told: machine.public_host_key.clone().or(named.told.clone()),
+                        ..named
+                    });
+                    add(self.list, named);
+                }
+            }
+        }
+        if cut {
+            more(self.list, Reason::Truncated { at: 1024, what: "the builders".into() });
+        }
     }
 }
 

@@ -167,7 +167,12 @@ async fn ask(question: &Question, types: &[String], deadline: Instant) -> Shown 
         (None, Ok(_)) if program.is_some() => {
             Fact::Unobserved(Reason::NotEmulated { what: "an exchange of keys that did not come about".into() })
         }
-        (None, Ok(_)) => Fact::Absent,
+        (None, Ok(_)) if is_another_protocol(&heard.bytes()) => Fact::Absent,
+        // It ended before its greeting, as a server that is full does: what it would have shown is not known.
+        (None, Ok(_)) => Fact::Unobserved(Reason::Unreadable {
+            path: format!("the greeting of the SSH server {}", question.origin()),
+            errno: "the connection ended before it".into(),
+        }),
     };
     let program = match (&program, &key) {
         (None, Fact::Unobserved(reason)) => Fact::Unobserved(reason.clone()),
@@ -187,6 +192,15 @@ fn program(heard: &[u8]) -> Option<String> {
     let line = text.split('\n').find(|line| line.starts_with("SSH-"))?;
     let program = line.trim_end_matches('\r').splitn(3, '-').nth(2)?.split(' ').next()?;
     Some(program.chars().filter(|letter| letter.is_ascii_graphic()).take(128).collect())
+}
+
+/// Whether what was said is clearly no SSH. A line of text alone is not: an SSH server may say anything before its greeting (RFC 4253, 4.2), and a full
+/// one says no more than that.
+fn is_another_protocol(heard: &[u8]) -> bool {
+    // A status line of HTTP, an alert or a handshake of TLS, the greetings of mail servers and FTP, RFB.
+    const STARTS: [&[u8]; 9] =
+        [b"HTTP/", b"\x15\x03", b"\x16\x03", b"220 ", b"220-", b"* OK", b"+OK", b"RFB 0", b"<!DOCTYPE"];
+    STARTS.iter().any(|start| heard.starts_with(start))
 }
 
 /// The types of keys in the order in which ssh asks for them: those that are known first (`sshconnect2.c`, `order_hostkeyalgs`).

@@ -42,6 +42,14 @@ impl World {
     }
 
     fn look(&self, by: Option<&str>) -> Ssh {
+        self.with_target_and(by, |target| observe(target, &me()).0)
+    }
+
+    fn with_target<T>(&self, then: impl FnOnce(&Target<'_>) -> T) -> T {
+        self.with_target_and(None, then)
+    }
+
+    fn with_target_and<T>(&self, by: Option<&str>, then: impl FnOnce(&Target<'_>) -> T) -> T {
         let process: ProcessTexts = ProcessDirectory::open(std::process::id()).expect("our own process").texts();
         let root = Root::open(self.directory.path()).expect("the root");
         let locks = Err(LookError::NotFound { path: "/proc/locks".into() });
@@ -58,10 +66,18 @@ impl World {
             locks: &locks,
             incomplete: &self.incomplete,
         };
-        let mut facts = Facts::default();
-        let text = |text: &str| Fact::Present(text.to_owned());
-        facts.identity.passwd = Passwd { name: text("me"), home: text("/home/me"), ..Passwd::default() };
-        observe(&target, &facts).0
+        then(&target)
+    }
+
+    /// What ssh says of a key of the only address.
+    fn verdict(&self, key: &[u8]) -> (Fact<String>, Fact<String>) {
+        self.with_target(|target| {
+            let reads = super::reads::Reads::new(target.root);
+            let named = super::named::observe(target, &reads).items.remove(0);
+            let configuration = super::client::Configuration::read(target, &me().identity, &reads);
+            let connection = configuration.connection(&named);
+            super::known::Known::read(target, &reads, &named, &connection).verdict(&connection, "ssh-ed25519", key)
+        })
     }
 
     fn server(&self) -> SshServer {
@@ -69,6 +85,13 @@ impl World {
         assert_eq!(servers.len(), 1);
         servers.remove(0)
     }
+}
+
+fn me() -> Facts {
+    let mut facts = Facts::default();
+    let text = |text: &str| Fact::Present(text.to_owned());
+    facts.identity.passwd = Passwd { name: text("me"), home: text("/home/me"), ..Passwd::default() };
+    facts
 }
 
 #[test]
@@ -107,15 +130,21 @@ fn the_home_directory_is_that_of_the_user_database_and_files_are_included_beneat
 }
 
 #[test]
-fn what_is_not_emulated_is_unobserved_and_a_host_behind_a_proxy_is_not_connected_to() {
-    for (config, emulated) in [("ProxyJump bastion\n", true), ("Match exec true\n  HostName other\n", false)] {
-        let world = World::new("ssh://127.0.0.1\n");
-        world.file("/home/me/.ssh/config", config);
-        let server = world.server();
-        assert!(matches!(server.connected.reason(), Some(Reason::NotEmulated { .. })), "{server:?}");
-        assert!(server.verdict.reason().is_some() && server.host_key.reason().is_some());
-        assert_eq!(server.host_name.present().is_some(), emulated, "{server:?}");
-    }
+fn what_is_not_emulated_is_unobserved_and_a_host_behind_a_proxy_is_never_asked() {
+    let world = World::new("ssh://127.0.0.1\n");
+    world.file("/home/me/.ssh/config", "Match exec true\n  HostName other\n");
+    let server = world.server();
+    assert!(matches!(server.connected.reason(), Some(Reason::NotEmulated { .. })), "{server:?}");
+    assert!(server.verdict.reason().is_some() && server.host_key.reason().is_some());
+    assert!(server.host_name.reason().is_some(), "{server:?}");
+    let world = World::new("ssh://127.0.0.1\n");
+    world.file("/home/me/.ssh/config", "ProxyJump bastion\n");
+    let ssh = world.look(None);
+    assert_eq!(ssh.servers.present().map(|list| (list.items.len(), &list.more)), Some((0, &None)));
+    assert_eq!(ssh.endpoints.present().expect("a list").items[0].proxy, Fact::Present("ProxyJump".into()));
+    // Whether there is one is not known: then the server may be one to ask.
+    world.file("/home/me/.ssh/config", "Match exec true\n  ProxyJump bastion\n");
+    assert!(world.server().host_key.reason().is_some());
     // Others could have written it: ssh itself stops there.
     let world = World::new("ssh://127.0.0.1\n");
     let file = world.file("/home/me/.ssh/config", "Port 22\n");
@@ -187,6 +216,82 @@ fn a_server_that_never_speaks_is_unobserved_and_what_speaks_no_ssh_has_no_key() 
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
     });
     assert_eq!((web.host_key, web.program, web.verdict), (Fact::Absent, Fact::Absent, Fact::Absent));
+}
+
+#[test]
+fn a_server_that_ends_before_its_greeting_is_unobserved_whatever_it_says_instead() {
+    for said in ["", "Exceeded MaxStartups\r\n", "Not allowed at this time\r\n"] {
+        let full = meets(move |stream| {
+            let _ = stream.write_all(said.as_bytes());
+        });
+        assert!(full.host_key.reason().is_some() && full.verdict.reason().is_some(), "{said:?}: {full:?}");
+        assert!(full.program.reason().is_some() && full.key_type.reason().is_some(), "{said:?}: {full:?}");
+    }
+}
+
+#[test]
+fn files_of_builders_that_include_themselves_are_read_once_and_gone_through_so_often_at_most() {
+    let world = World::new(&"@/etc/nix/machines\n".repeat(1000));
+    let begun = Instant::now();
+    let ssh = world.look(Some("--offline"));
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    let more = ssh.endpoints.present().expect("a list").more.clone();
+    assert!(matches!(more, Some(Reason::Truncated { .. })), "{more:?}");
+}
+
+#[test]
+fn more_files_of_known_hosts_than_the_budget_are_unobserved() {
+    let hosts: String = (0..40).map(|host| format!("ssh://h{host}.invalid\n")).collect();
+    let world = World::new(&hosts);
+    let words: String = (0..30).map(|file| format!(" /known/%h/{file}")).collect();
+    world.file("/home/me/.ssh/config", &format!("UserKnownHostsFile{words}\n"));
+    let files = world.look(Some("--offline")).known_hosts.present().expect("a list").items.clone();
+    let unread = files.iter().filter(|file| matches!(file.keys.reason(), Some(Reason::Truncated { .. }))).count();
+    assert!(files.len() > 1000 && unread > files.len() / 2, "{unread} of {}", files.len());
+    let world = World::new("ssh://h.invalid\n");
+    world.file("/home/me/.ssh/config", &format!("UserKnownHostsFile{}\n", " /known".repeat(33)));
+    assert!(world.look(Some("--offline")).known_hosts.present().expect("a list").items.is_empty());
+}
+
+#[test]
+fn no_value_of_an_option_gets_into_a_fact() {
+    for options in [
+        "-o ProxyCommand=\"sshpass -p CANARY1\"",
+        "-p CANARY1",
+        "-o HostName=%CANARY1",
+        "-o Port=CANARY1",
+        "-o UserKnownHostsFile=~CANARY1",
+        "-CANARY1",
+    ] {
+        let mut world = World::new("ssh://127.0.0.1\n");
+        world.environment = format!("HOME=/elsewhere\nNIX_SSHOPTS={options}");
+        let text = serde_json::to_string(&world.look(None)).expect("JSON");
+        assert!(!text.contains("CANARY"), "{options}: {text}");
+    }
+}
+
+#[test]
+fn what_else_ssh_might_offer_matters_only_while_there_is_no_key_that_it_can_use() {
+    let string = |bytes: &[u8]| [&u32::try_from(bytes.len()).expect("short").to_be_bytes()[..], bytes].concat();
+    let public = STANDARD.decode(KEY.split(' ').nth(1).expect("a key")).expect("base64");
+    let parts = [string(b"none"), string(b"none"), string(b""), vec![0, 0, 0, 1], string(&public), string(b"private")];
+    let body = STANDARD.encode([&b"openssh-key-v1\0"[..], &parts.concat()].concat());
+    let text = format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----\n");
+    let world = World::new("ssh://127.0.0.1 - /keys/id\n");
+    world.file("/home/me/.ssh/config", "Match exec true\n  IdentityFile /keys/other\n");
+    let list = world.look(Some("--offline")).identities.present().expect("a list").clone();
+    assert!(list.more.is_some() && list.items[0].alternative.reason().is_some(), "{list:?}");
+    world.file("/keys/id", &text);
+    let list = world.look(Some("--offline")).identities.present().expect("a list").clone();
+    assert_eq!((&list.more, &list.items[0].usable), (&None, &Fact::Present(true)));
+}
+
+#[test]
+fn where_an_authority_is_known_no_verdict_on_the_bare_key_is_given() {
+    let world = World::new("ssh://127.0.0.1\n");
+    world.file("/home/me/.ssh/known_hosts", &format!("@cert-authority 127.0.0.* {KEY}\n"));
+    let target = "/home/me/.ssh/known_hosts:1".to_owned();
+    assert_eq!(world.verdict(b"another key"), (Fact::Present("authority".into()), Fact::Present(target)));
 }
 
 #[test]

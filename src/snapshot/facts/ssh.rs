@@ -11,11 +11,11 @@ use crate::snapshot::{Fact, List};
 pub struct Ssh {
     /// One element per address that something names.
     pub endpoints: Fact<List<SshEndpoint>>,
-    /// The private keys that ssh would offer, by endpoint, in order.
+    /// The private keys that ssh would offer, by endpoint, in order. That further ones are not known is left out where one, or an agent, can be used.
     pub identities: Fact<List<SshIdentity>>,
     /// The files of known host keys that ssh would read, by endpoint, in order.
     pub known_hosts: Fact<List<KnownHostsFile>>,
-    /// What the servers show, up to the exchange of keys; unobserved where the round of questions was left out.
+    /// What the servers show, up to the exchange of keys; unobserved where the round of questions was left out. Hosts behind a proxy are in `endpoints` alone.
     pub servers: Fact<List<SshServer>>,
 }
 
@@ -122,15 +122,17 @@ pub struct SshServer {
     pub strict: Fact<String>,
     /// Whether a connection came about; absent for a name without an address.
     pub connected: Fact<bool>,
-    /// The program, as its greeting says it (RFC 4253, 4.2), without a comment; absent for what speaks no SSH.
+    /// The program, as its greeting says it (RFC 4253, 4.2), without a comment; absent for what speaks another protocol.
     pub program: Fact<String>,
-    /// The type of the host key, such as `ssh-ed25519`; absent for what speaks no SSH.
+    /// The type of the host key, such as `ssh-ed25519`; absent for what speaks another protocol.
     pub key_type: Fact<String>,
     /// SHA-256 of the host key, as `ssh-keygen -l` prints it. The server has proven that it holds the key.
     pub host_key: Fact<String>,
-    /// What ssh here says of that key: `known`, `no-key` (no key is known for the name), `other-key` (others are), `revoked`. Absent without a key.
+    /// What ssh here says of that key: `known`, `no-key` (no key is known for the name), `other-key` (others are), `revoked`;
+    /// `authority` where it is not known itself and an authority is, which may vouch for the host by a certificate: that is not asked for. Absent
+    /// without a key.
     pub verdict: Fact<String>,
-    /// The file and line, or `Nix`, that knows the key; absent when none does.
+    /// The file and line, or `Nix`, that knows the key or the authority; absent when none does.
     pub known_in: Fact<String>,
     /// The files that were looked at for it, those that are not there or can't be read told as such.
     pub looked_in: Fact<Vec<String>>,
