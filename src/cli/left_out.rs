@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::check::{Catalogue, Check};
+use crate::check::{Catalogue, Check, Choice, Judged};
 use crate::snapshot::{Fact, List, Reason, Snapshot};
 
 /// The checks that are not evaluated, and the notes that say so.
@@ -64,6 +64,24 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
         left_out.extend(ids);
     }
     (left_out, notes)
+}
+
+/// Takes out the rows that nothing but a choice of the caller keeps from being compared, and says how many. What was looked at in one context and left
+/// out in another is no choice for the whole, and stays unknown; so does what a rule of parallax keeps it from.
+pub(super) fn rows(judged: &mut Judged<'_>, snapshots: &[Snapshot]) -> Vec<String> {
+    let facts = || snapshots.iter().map(|snapshot| &snapshot.facts);
+    let rounds: [(Option<Reason>, &'static [&'static str]); 3] = [
+        (unmade(facts().map(|facts| &facts.reach.endpoints)), &["network.names", "reach", "caches", "logins", "ssh"]),
+        (unmade(facts().map(|facts| &facts.logins.s3)), &["caches", "logins"]),
+        (unmade(facts().map(|facts| &facts.reach.linked)), &["reach"]),
+    ];
+    let choice = |(why, facts): (Option<Reason>, &'static [&'static str])| match why {
+        Some(why @ Reason::Disabled { .. }) => Some(Choice { reason: why.to_string(), facts }),
+        _ => None,
+    };
+    let choices: Vec<Choice> = rounds.into_iter().filter_map(choice).collect();
+    let counts = judged.leave_out(&choices);
+    counts.into_iter().map(|(reason, rows)| format!("{reason}: {rows} rows that need it were not compared")).collect()
 }
 
 /// The checks that read one of the lists that nobody made.
