@@ -119,14 +119,18 @@ impl Judged<'_> {
     }
 
     /// Takes out the rows that are unknown for nothing but what the caller chose. Returns how many of them by each choice; of several the first that
-    /// the row names. An incoherence is never taken out: it was proven without what is missing.
-    pub fn leave_out(&mut self, choices: &[Choice]) -> BTreeMap<String, usize> {
+    /// the row names. Checks that are left out as a whole are not counted. An incoherence is never taken out: it was proven without what is missing.
+    pub fn leave_out(&mut self, choices: &[Choice], left_out: &BTreeSet<String>) -> BTreeMap<String, usize> {
         let chosen = |unseen: &Unseen| choices.iter().find(|choice| choice.explains(unseen));
         let mut counts = BTreeMap::new();
         let in_part = &mut self.in_part;
         self.rows.retain(|row| {
-            let of_choice = row.truth.outcome == Outcome::Unknown && row.truth.unseen.iter().all(|one| chosen(one).is_some());
+            let of_choice =
+                row.truth.outcome == Outcome::Unknown && row.truth.unseen.iter().all(|one| chosen(one).is_some());
             let Some(choice) = row.truth.unseen.first().and_then(chosen).filter(|_| of_choice) else { return true };
+            if left_out.contains(&row.truth.check) {
+                return true;
+            }
             *counts.entry(choice.reason.clone()).or_default() += 1;
             in_part.insert(row.truth.check.clone());
             false
