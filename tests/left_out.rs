@@ -116,3 +116,29 @@ fn a_name_that_only_a_server_knows_is_not_asked_for_offline_and_fails_nobody() {
     assert!(!unknown.iter().any(|row| row["message"].to_string().contains("left out by --offline")), "{unknown:#?}");
     assert!(rows(&told, "network/name-known").is_empty(), "{told:#}");
 }
+
+#[test]
+fn what_a_daemon_could_not_be_asked_matters_to_nobody_where_nobody_uses_it() {
+    let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/root-lost-repaired");
+    let unasked = |with_clients: bool| {
+        let directory = tempfile::tempdir().expect("a directory");
+        for file in std::fs::read_dir(&world).expect("the world").flatten() {
+            let text = std::fs::read(file.path()).expect("a view");
+            let mut document: Value = serde_json::from_slice(&text).expect("JSON");
+            if document["context"]["service"] == "nix-daemon" {
+                document["facts"]["paths"].as_object_mut().expect("paths").remove("seen");
+                let unobserved = document["unobserved"].as_object_mut().expect("a table");
+                unobserved.retain(|fact, _| !fact.starts_with("paths.seen"));
+                unobserved
+                    .insert("paths.seen".to_owned(), json!({"reason": "truncated", "at": 20000, "what": "roots"}));
+            } else if !with_clients {
+                continue;
+            }
+            std::fs::write(directory.path().join(file.file_name()), document.to_string()).expect("written");
+        }
+        rows(&compared(directory.path()).1, "paths/gc-root")
+    };
+    let with_clients = unasked(true);
+    assert!(with_clients.iter().any(|row| row["outcome"] == "unknown"), "{with_clients:#?}");
+    assert_eq!(unasked(false), Vec::<Value>::new());
+}
