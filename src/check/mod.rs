@@ -22,7 +22,7 @@ pub mod waiver;
 pub use baseline::{Against, Baseline, Fate, Past};
 pub use catalogue::Catalogue;
 pub use disclosure::{Disclosure, Level};
-pub use evaluate::{Compared, Judged, Options, evaluate, judge};
+pub use evaluate::{Choice, Compared, Judged, Options, evaluate, judge};
 pub use finding::{Finding, Outcome, Participant, Severity, Unseen};
 pub use program::Check;
 pub use refusal::{CatalogueError, Refusal};

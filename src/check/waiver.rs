@@ -1,6 +1,8 @@
 //! Waivers: a known finding that is accepted for a time, with a reason. An expired, unused or wrong waiver is an error of usage: it would
 //! hide something else than it says.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 use thiserror::Error;
 
@@ -84,15 +86,20 @@ fn listed(problems: &[WaiverProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Waives what the options say, or says what is wrong with them.
-pub fn apply(catalogue: &Catalogue, options: &Options, findings: &mut [Finding]) -> Result<(), WaiverError> {
+/// Waives what the options say, or says what is wrong with them. Of the checks `in_part` some rows were not looked for.
+pub fn apply(
+    catalogue: &Catalogue,
+    options: &Options,
+    in_part: &BTreeSet<String>,
+    findings: &mut [Finding],
+) -> Result<(), WaiverError> {
     let mut problems = Vec::new();
     for waiver in &options.waivers {
         let problem = match mistake(catalogue, options.today, waiver) {
             Some(problem) => Some(problem),
             // What was not looked for can't be waived, and the next run may look for it.
             None if options.left_out.contains(&waiver.check) => None,
-            None if waive(waiver, findings) || options.partial => None,
+            None if waive(waiver, findings) || options.partial || in_part.contains(&waiver.check) => None,
             None => Some(WaiverMistake::Unused { check: waiver.check.clone() }),
         };
         if let Some(problem) = problem {

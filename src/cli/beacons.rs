@@ -43,7 +43,7 @@ impl Beacons {
             return Ok(beacons);
         }
         if !whole {
-            beacons.missing = Some(Reason::Disabled { by: "looking from one context alone".into() });
+            beacons.missing = Some(Reason::Disabled { by: super::linked::ALONE.into() });
         }
         let namespaces = namespaces(looks);
         if namespaces.len() > MOST {

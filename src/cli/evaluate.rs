@@ -1,5 +1,6 @@
 //! From snapshots to a run: the chain, the catalogue with the project's own checks, waivers, required views.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::configuration::Configuration;
@@ -86,6 +87,8 @@ pub(super) fn run_for(
     let mut judged = check::judge(&catalogue, &on_chain, told.map(|told| told.disclosure));
     if let Some(told) = told {
         (told.hold)(&mut judged);
+    } else {
+        notes.extend(left_out::rows(&mut judged, &on_chain, &options.left_out));
     }
     let findings = judged.finish(&options).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(Run {
@@ -132,7 +135,8 @@ pub(super) fn of_project(snapshot: Snapshot, configuration: &Configuration) -> R
 /// Applies the configuration's waivers to findings that were made elsewhere.
 pub(super) fn waive(findings: &mut [Finding], configuration: &Configuration) -> Result<(), Failure> {
     let catalogue = catalogue(configuration)?;
-    check::waive(&catalogue, &options(configuration), findings).map_err(|error| Failure::Usage(error.to_string()))
+    check::waive(&catalogue, &options(configuration), &BTreeSet::new(), findings)
+        .map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// The job that all jobs' contexts are part of; where there are several, the run is none's.

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::check::{Catalogue, Check};
+use super::linked::ALONE;
+use crate::check::{Catalogue, Check, Choice, Judged};
 use crate::snapshot::{Fact, List, Reason, Snapshot};
 
 /// The checks that are not evaluated, and the notes that say so.
@@ -29,7 +30,7 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
     let files = unmade(facts().map(|facts| &facts.paths.files));
     let sockets = unmade(facts().map(|facts| &facts.paths.sockets));
     let binds = unmade(facts().map(|facts| &facts.paths.binds));
-    let asked = vec![("reach.endpoints", endpoints), ("reach.bundles", bundles), ("reach.linked", linked)];
+    let asked = vec![("reach.endpoints", endpoints), ("reach.bundles", bundles)];
     let signatures = vec![("caches.served", served), ("caches.attic_caches", attic), ("caches.cachix_caches", cachix)];
     let trust = vec![
         ("caches.keys", trusted),
@@ -39,6 +40,11 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
     ];
     let rounds = [
         ("endpoint was asked", "what answers there", asked),
+        (
+            "daemon was asked for its clients' endpoints",
+            "what a daemon reaches for them",
+            vec![("reach.linked", linked)],
+        ),
         (
             "credential was shown to its endpoint",
             "logins",
@@ -52,7 +58,7 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
     ];
     let (mut left_out, mut notes) = (BTreeSet::new(), Vec::new());
     for (what, about, lists) in rounds {
-        let ids = reading(catalogue, &lists);
+        let ids: BTreeSet<String> = reading(catalogue, &lists).difference(&left_out).cloned().collect();
         let first = lists.into_iter().next().and_then(|(_, why)| why);
         if let Some(why) = first.filter(|_| !ids.is_empty()) {
             let why = match why {
@@ -64,6 +70,29 @@ pub(super) fn checks(catalogue: &Catalogue, snapshots: &[Snapshot]) -> (BTreeSet
         left_out.extend(ids);
     }
     (left_out, notes)
+}
+
+/// Takes out the rows that nothing but a choice of the caller keeps from being compared, and says how many. What was looked at in one context and left
+/// out in another is no choice for the whole, and stays unknown; so does what a rule of parallax keeps it from. Only looking from one context alone is
+/// that context's own, whatever else was looked from.
+pub(super) fn rows(judged: &mut Judged<'_>, snapshots: &[Snapshot], checks: &BTreeSet<String>) -> Vec<String> {
+    let facts = || snapshots.iter().map(|snapshot| &snapshot.facts);
+    let rounds: [(Option<Reason>, &'static [&'static str]); 3] = [
+        (unmade(facts().map(|facts| &facts.reach.endpoints)), &["network.names", "reach", "caches", "logins", "ssh"]),
+        (unmade(facts().map(|facts| &facts.logins.s3)), &["caches", "logins"]),
+        (Some(Reason::Disabled { by: ALONE.to_owned() }), &["reach.hosts", "reach.linked"]),
+    ];
+    let choice = |(why, facts): (Option<Reason>, &'static [&'static str])| match why {
+        Some(why @ Reason::Disabled { .. }) => Some(Choice { reason: why.to_string(), facts }),
+        _ => None,
+    };
+    let choices: Vec<Choice> = rounds.into_iter().filter_map(choice).collect();
+    let counts = judged.leave_out(&choices, checks);
+    counts.into_iter().map(|(reason, rows)| format!("{reason}: {} not compared", were(rows))).collect()
+}
+
+fn were(rows: usize) -> String {
+    if rows == 1 { "1 row was".to_owned() } else { format!("{rows} rows were") }
 }
 
 /// The checks that read one of the lists that nobody made.

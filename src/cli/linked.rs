@@ -15,6 +15,8 @@ use crate::probe::reach::Link;
 use crate::snapshot::facts::{Facts, Linked, Request};
 use crate::snapshot::{ContextKind, Fact, List, ObjectId, Reason};
 
+/// Who leaves out what only several contexts together show.
+pub(super) const ALONE: &str = "looking from one context alone";
 /// The most endpoints of one daemon that are asked.
 const MOST: usize = 64;
 /// The service that connects for its clients.
@@ -72,7 +74,7 @@ impl Links {
             look.facts.reach.linked = if whole {
                 Fact::Present(List { items: Vec::new(), more })
             } else {
-                Fact::Unobserved(Reason::Disabled { by: "looking from one context alone".into() })
+                Fact::Unobserved(Reason::Disabled { by: ALONE.into() })
             };
         }
         for ((index, _), answer) in self.asked().zip(answers) {

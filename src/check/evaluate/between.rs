@@ -56,7 +56,9 @@ pub fn between<'a>(check: &'a Check, world: &World<'_>) -> Vec<Draft<'a>> {
             drafts.push(at.some(row, &found, &b));
         }
     }
-    for unknown in [&a.unknown, &b.unknown] {
+    // Where nobody asks, it does not matter who might have answered.
+    let is_asked = !a.rows.is_empty() || !a.unknown.is_empty();
+    for unknown in [Some(&a.unknown), is_asked.then_some(&b.unknown)].into_iter().flatten() {
         drafts.extend(unknown_contexts(check, world, unknown));
     }
     drafts

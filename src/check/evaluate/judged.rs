@@ -1,13 +1,13 @@
 //! Rows that were evaluated: as they are, and beside that as one caller is told them. Causes, waivers and the order are settled last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::Draft;
 use super::{Options, Secrets, attach_causes, worse};
 use crate::check::catalogue::Catalogue;
 use crate::check::definition::{Expect, Relation};
 use crate::check::disclosure::WITHHELD;
-use crate::check::finding::{Finding, Outcome};
+use crate::check::finding::{Finding, Outcome, Unseen};
 use crate::check::program::Check;
 use crate::check::waiver::{self, WaiverError};
 
@@ -17,6 +17,25 @@ pub struct Judged<'a> {
     pub(super) rows: Vec<Row>,
     /// Whether waivers may be told as they are.
     pub(super) open: bool,
+    /// The checks of which a row was left out.
+    pub(super) in_part: BTreeSet<String>,
+}
+
+/// A kind of looking that the caller did without, in every context: what is unobserved for that reason alone was never to be compared.
+pub struct Choice {
+    /// The reason, in the words that a row gives it.
+    pub reason: String,
+    /// The facts that it may take away, with all below them.
+    pub facts: &'static [&'static str],
+}
+
+impl Choice {
+    fn explains(&self, unseen: &Unseen) -> bool {
+        let below = |list: &&str| {
+            unseen.fact.strip_prefix(*list).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        unseen.reason == self.reason && self.facts.iter().any(below)
+    }
 }
 
 /// One row.
@@ -99,14 +118,34 @@ impl Judged<'_> {
         }
     }
 
+    /// Takes out the rows that are unknown for nothing but what the caller chose. Returns how many of them by each choice; of several the first that
+    /// the row names. Checks that are left out as a whole are not counted. An incoherence is never taken out: it was proven without what is missing.
+    pub fn leave_out(&mut self, choices: &[Choice], left_out: &BTreeSet<String>) -> BTreeMap<String, usize> {
+        let chosen = |unseen: &Unseen| choices.iter().find(|choice| choice.explains(unseen));
+        let mut counts = BTreeMap::new();
+        let in_part = &mut self.in_part;
+        self.rows.retain(|row| {
+            let of_choice =
+                row.truth.outcome == Outcome::Unknown && row.truth.unseen.iter().all(|one| chosen(one).is_some());
+            let Some(choice) = row.truth.unseen.first().and_then(chosen).filter(|_| of_choice) else { return true };
+            if left_out.contains(&row.truth.check) {
+                return true;
+            }
+            *counts.entry(choice.reason.clone()).or_default() += 1;
+            in_part.insert(row.truth.check.clone());
+            false
+        });
+        counts
+    }
+
     /// The findings in the order in which reports show them. Fails for waivers that are wrong.
     pub fn finish(self, options: &Options) -> Result<Vec<Finding>, WaiverError> {
-        let (catalogue, open) = (self.catalogue, self.open);
+        let (catalogue, open, in_part) = (self.catalogue, self.open, self.in_part);
         let is_made = |row: &Row| !options.left_out.contains(&row.truth.check);
         let (mut truths, tolds): (Vec<Finding>, Vec<Option<Finding>>) =
             self.rows.into_iter().filter(is_made).map(|row| (row.truth, row.told)).unzip();
         attach_causes(catalogue, &mut truths);
-        waiver::apply(catalogue, options, &mut truths)?;
+        waiver::apply(catalogue, options, &in_part, &mut truths)?;
         let called: BTreeMap<(String, String), String> = truths
             .iter()
             .zip(&tolds)

@@ -28,7 +28,7 @@ use secrets::{Secrets, links_secrets};
 use words::Draft;
 use world::World;
 
-pub use judged::{Compared, Judged};
+pub use judged::{Choice, Compared, Judged};
 
 /// What an evaluation needs beside snapshots.
 #[derive(Debug, Clone, Default)]
@@ -58,7 +58,7 @@ pub fn judge<'a>(catalogue: &'a Catalogue, snapshots: &[Snapshot], disclosure: O
         for (check, drafts) in truths {
             rows.extend(merged(check, drafts.into_iter().map(|truth| judged::Row::new(check, truth, None))));
         }
-        return Judged { catalogue, rows, open: true };
+        return Judged { catalogue, rows, open: true, in_part: BTreeSet::new() };
     };
     world.tell(to);
     for (check, truths) in truths {
@@ -72,7 +72,7 @@ pub fn judge<'a>(catalogue: &'a Catalogue, snapshots: &[Snapshot], disclosure: O
         let both = truths.into_iter().zip(tolds);
         rows.extend(merged(check, both.map(|(truth, told)| judged::Row::new(check, truth, Some(told)))));
     }
-    Judged { catalogue, rows, open: to.is_open() }
+    Judged { catalogue, rows, open: to.is_open(), in_part: BTreeSet::new() }
 }
 
 fn drafts<'a>(check: &'a Check, world: &World) -> Vec<Draft<'a>> {

@@ -7,10 +7,10 @@ use crate::snapshot::facts::Store;
 use crate::snapshot::{Fact, List, Reason};
 use crate::sys::{Kind, LookError};
 
-/// The most that are read.
-const MOST: usize = 2048;
+/// The most that are read: a host that builds much and collects seldom has thousands, most of them stale.
+const MOST: usize = 20_000;
 /// The most bytes of them together: whoever may use a daemon may register any path.
-const BYTES: usize = 256 << 10;
+const BYTES: usize = 2 << 20;
 /// The longest target that is kept; one into a store is far shorter.
 const LONGEST: usize = 512;
 

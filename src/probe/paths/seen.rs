@@ -18,7 +18,7 @@ pub(super) fn observe(
 ) -> Fact<List<SeenPath>> {
     let waiting = target.wishes.paths.waiting;
     let (now, later): (Vec<&AskedPath>, Vec<&AskedPath>) =
-        asked.iter().partition(|asked| mounts.may_wait(&asked.path) == waiting);
+        asked.iter().partition(|asked| mounts.may_wait(target, &asked.path) == waiting);
     let all = now.iter().map(|asked| match asked.named_as {
         NamedAs::OwnRoot | NamedAs::RootOfDaemon => root(target, store, asked),
         NamedAs::File | NamedAs::Volume(_) => place(target, mounts, asked),

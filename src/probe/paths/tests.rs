@@ -80,13 +80,39 @@ fn a_daemon_tells_the_paths_that_clients_registered_and_nobody_else_does() {
 fn a_daemon_that_was_told_of_too_much_says_that_there_is_more() {
     let world = World::new("/usr/bin/nix-daemon");
     let name = "x".repeat(200);
-    for number in 0..100 {
+    for number in 0..600 {
         let target = format!("/{number}/{}", [name.as_str(); 19].join("/"));
         symlink(target, world.path(&format!("/nix/var/nix/gcroots/auto/{number}"))).expect("a link");
     }
     let seen = world.look("", PathWishes::default(), &facts());
     let list = seen.registered.present().expect("a list");
-    assert!(matches!(list.more, Some(Reason::Truncated { .. })) && list.items.len() < 100, "{}", list.items.len());
+    assert!(matches!(list.more, Some(Reason::Truncated { .. })) && list.items.len() < 600, "{}", list.items.len());
+}
+
+#[test]
+fn a_path_that_a_link_leads_to_a_served_filesystem_is_left_for_the_child_that_may_wait() {
+    let mut world = World::new("/usr/bin/nix");
+    std::fs::create_dir_all(world.path("/home/alice/x")).expect("mkdir");
+    std::fs::create_dir_all(world.path("/mnt/dead/p")).expect("mkdir");
+    symlink("../../srv/nas", world.path("/home/alice/nas")).expect("a link");
+    symlink("/mnt/./dead", world.path("/srv/nas")).expect("a link");
+    symlink("/home/alice/circle", world.path("/home/alice/circle")).expect("a link");
+    for path in ["/mnt/dead/p/result", "/home/alice/result"] {
+        symlink("/nix/store/kept", world.path(path)).expect("a link");
+    }
+    let table = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 0:99 / /mnt/dead rw - fuse.sshfs nas rw\n";
+    world.process.mountinfo = Ok(table.into());
+    let asked = ["nas/p/result", "result", "circle/result", "missing/result"]
+        .map(|name| AskedPath { path: format!("/home/alice/{name}"), named_as: NamedAs::OwnRoot });
+    let look = |waiting: bool| {
+        let wishes = PathWishes { asked: Some(asked.to_vec()), waiting, ..PathWishes::default() };
+        let list = world.look("", wishes, &facts()).seen.present().expect("a list").clone();
+        (list.items.into_iter().map(|one| one.path).collect::<Vec<_>>(), list.more.is_some())
+    };
+    let (now, more) = look(false);
+    assert_eq!(now, ["/home/alice/result", "/home/alice/circle/result", "/home/alice/missing/result"]);
+    assert!(more, "the rest is left for later");
+    assert_eq!(look(true), (vec!["/home/alice/nas/p/result".to_owned()], false));
 }
 
 #[test]

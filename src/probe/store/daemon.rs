@@ -99,7 +99,11 @@ pub(in crate::probe) fn server(target: &Target<'_>, stream: &UnixStream) -> Fact
     match nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials) {
         Ok(peer) => match u32::try_from(peer.pid()) {
             Ok(pid) if pid > 0 => database::process(target, pid),
-            _ => Fact::Unobserved(Reason::NeedsNative { why: "the server is in another pid namespace".to_owned() }),
+            // A number of a pid namespace that this one is beneath or beside is given as 0 (`pid_namespaces(7)`).
+            _ => Fact::Unobserved(Reason::Unreadable {
+                path: "SO_PEERCRED".to_owned(),
+                errno: "pid 0: the server is in a pid namespace that is not seen from here".to_owned(),
+            }),
         },
         Err(errno) => Fact::Unobserved(Reason::Unreadable {
             path: "SO_PEERCRED".to_owned(),

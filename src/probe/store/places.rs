@@ -14,6 +14,9 @@ use crate::sys::{Access, LookError, Seen};
 /// Filesystems that a process or another machine serves, which may never answer.
 const WAITING: [&str; 10] = ["fuse", "fuseblk", "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "autofs"];
 
+/// The most links of one path that the kernel follows (`path_resolution(7)`).
+const LINKS: usize = 40;
+
 /// Where the store of this context is (`src/libstore/globals.cc`).
 pub(super) struct Paths {
     pub(super) dir: String,
@@ -72,18 +75,49 @@ impl Mounts {
         })
     }
 
-    /// Whether a path, as it is written, lies on a filesystem behind which somebody else has to answer.
-    pub(in crate::probe) fn may_wait(&self, path: &str) -> bool {
+    /// Whether a path leads to or through a filesystem behind which somebody else has to answer. Links are followed one by one, each only where what it lies
+    /// in answers by itself.
+    pub(in crate::probe) fn may_wait(&self, target: &Target<'_>, path: &str) -> bool {
+        if !self.0.iter().flatten().any(waits) {
+            return false;
+        }
+        let names = |path: &str| path.split('/').rev().map(str::to_owned).collect::<Vec<String>>();
+        let (mut at, mut left, mut links) = (String::new(), names(path), 0);
+        while let Some(name) = left.pop() {
+            match name.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    at.truncate(at.rfind('/').unwrap_or_default());
+                    continue;
+                }
+                name => at = format!("{at}/{name}"),
+            }
+            if self.lies_where_it_may_wait(&at) {
+                return true;
+            }
+            match target.root.link_target(&at) {
+                Ok(_) if links == LINKS => return false,
+                Ok(link) => {
+                    links += 1;
+                    at.truncate(if link.starts_with('/') { 0 } else { at.rfind('/').unwrap_or_default() });
+                    left.extend(names(&link));
+                }
+                // No link (`readlink(2)`), or nothing that may be looked at: the rest is taken as it is written.
+                Err(_) => {}
+            }
+        }
+        false
+    }
+
+    /// The same of a path without links.
+    fn lies_where_it_may_wait(&self, path: &str) -> bool {
         let lies_on = |mount: &&MountEntry| {
             let rest = path.strip_prefix(mount.point.trim_end_matches('/'));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         // Of two at one place the later one is on top.
         let mount = self.0.iter().flatten().filter(lies_on).max_by_key(|mount| mount.point.len());
-        mount.is_some_and(|mount| {
-            let family = mount.filesystem.split('.').next().unwrap_or_default();
-            WAITING.contains(&family)
-        })
+        mount.is_some_and(waits)
     }
 
     /// The mount that something lies on.
@@ -97,6 +131,10 @@ impl Mounts {
             detail: format!("no mount {id} in the table"),
         })
     }
+}
+
+fn waits(mount: &MountEntry) -> bool {
+    WAITING.contains(&mount.filesystem.split('.').next().unwrap_or_default())
 }
 
 /// Looks at a place.
