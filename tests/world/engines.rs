@@ -36,7 +36,7 @@ impl Second {
         let at = |name: &str| directory.path().join(name).display().to_string();
         // The options after the name are those of an engine that raises no network.
         let script = format!(
-            "mount --make-rprivate / && mount --bind {} /etc/docker && exec dockerd --host unix://{} --data-root {} --exec-root {} \
+            "mkdir -p /etc/docker && mount --make-rprivate / && mount --bind {} /etc/docker && exec dockerd --host unix://{} --data-root {} --exec-root {} \
              --pidfile {} --bridge none --iptables=false --ip-forward=false --insecure-registry other.parallax.test:5000",
             at("etc"),
             at("docker.sock"),
