@@ -235,3 +235,31 @@ fn nothing_but_a_baseline_is_written_over() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("there is no such file; --write-baseline makes one"));
 }
+
+#[test]
+fn contexts_that_were_one_side_and_are_fewer_are_held_and_the_reverse_is_new() {
+    let desk = Desk::new();
+    let broken = world("daemon-fetches-broken");
+    let file = desk.recorded(&broken);
+    let recorded: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let with = |change: &dyn Fn(&mut Vec<Value>)| {
+        let mut document = recorded.clone();
+        let entries = document["findings"].as_array_mut().unwrap();
+        let entry = entries.iter_mut().find(|entry| entry["check"] == "reach/connects").expect("it is recorded");
+        let subject = entry["subject"].as_str().unwrap().to_owned();
+        let (thing, _) = subject.rsplit_once(" (").unwrap();
+        entry["subject"] = format!("{thing} (somebody / somebody else)").into();
+        change(entry["sides"].as_array_mut().unwrap());
+        std::fs::write(&file, document.to_string()).unwrap();
+        held(&broken, &file)
+    };
+    let (code, document) = with(&|sides| sides[0].as_array_mut().unwrap().push("user:gone".into()));
+    assert_eq!((code, fates(&document)), (0, Vec::new()), "a part of what was recorded");
+    let (code, _) = with(&|sides| sides.reverse());
+    assert_eq!(code, 1, "the reverse is another finding");
+    let (code, _) = with(&|sides| {
+        let both: Vec<Value> = sides.iter().flat_map(|side| side.as_array().unwrap().clone()).collect();
+        *sides = vec![both.into()];
+    });
+    assert_eq!(code, 1, "what was on one side disagrees now");
+}

@@ -1,9 +1,9 @@
 //! The baseline: findings that were there when a shop began to look, recorded so that later runs fail on new ones only.
 //!
 //! A finding is held where check, subject and outcome are as recorded, its severity is no worse, and, of an unknown row, nothing else could
-//! not be observed than was recorded. Contexts that are one participant today may be two tomorrow, and the subject is called after them: a finding about
-//! the same thing is the recorded one too where it speaks of no other context. So an incoherence that can't be observed any more is unknown and counts, and so is an unknown row that
-//! lost more than before. Judges a run that is done; reads no file.
+//! not be observed than was recorded. Contexts that are one participant today may be two tomorrow, and the subject is called after them: a finding
+//! about the same thing is the recorded one too where each of its sides is a part of what that side was. So an incoherence that can't be observed any
+//! more is unknown and counts, and so is an unknown row that lost more than before. Judges a run that is done; reads no file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,9 +43,9 @@ pub struct Entry {
     pub outcome: Recorded,
     /// How bad an incoherence of this check was then.
     pub severity: Severity,
-    /// The ids of the contexts that it spoke of, sorted; none in a document of an earlier version.
+    /// The ids of the contexts of each side, in the order of the sides; none in a document of an earlier version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub contexts: Vec<String>,
+    pub sides: Vec<Vec<String>>,
     /// What could not be observed, for an unknown row, sorted: context, fact and reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
@@ -141,7 +141,7 @@ impl Baseline {
                 subject: finding.subject.clone(),
                 outcome,
                 severity: finding.severity,
-                contexts: contexts(finding).into_iter().map(str::to_owned).collect(),
+                sides: finding.participants.iter().map(|side| side.contexts.clone()).collect(),
                 unseen: unseen(finding).into_iter().collect(),
             })
         };
@@ -195,13 +195,17 @@ impl Baseline {
 }
 
 impl Entry {
-    /// Whether the finding is about the same thing and some of the same contexts, and no other.
+    /// Whether the finding is about the same thing, and each of its sides a part of one of the recorded ones, no two of the same and in their order: what
+    /// was on one side and disagrees now is new, and so is the reverse of what was recorded.
     fn is_part(&self, finding: &Finding) -> bool {
-        let of = contexts(finding);
+        let mut recorded = self.sides.iter();
         self.check == finding.check
             && thing(&self.subject) == thing(&finding.subject)
-            && !of.is_empty()
-            && of.iter().all(|id| self.contexts.iter().any(|recorded| recorded == id))
+            && !finding.participants.is_empty()
+            && finding
+                .participants
+                .iter()
+                .all(|side| recorded.any(|was| side.contexts.iter().all(|id| was.contains(id))))
     }
 
     fn covers(&self, finding: &Finding) -> bool {
@@ -210,11 +214,6 @@ impl Entry {
             && finding.severity >= self.severity
             && unseen(finding).iter().all(|lost| recorded.contains(lost))
     }
-}
-
-/// The ids of the contexts that a finding speaks of.
-fn contexts(finding: &Finding) -> BTreeSet<&str> {
-    finding.participants.iter().flat_map(|side| side.contexts.iter().map(String::as_str)).collect()
 }
 
 /// What a subject is about, without the contexts that follow in brackets; empty for one that is called after contexts alone.
