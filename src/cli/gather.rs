@@ -19,6 +19,7 @@ use super::exit::Failure;
 use super::linked::Links;
 use super::named_paths::{self, Around};
 use super::progress::Progress;
+use super::trust::DAEMON;
 use super::{handshake, round_two, runners};
 use crate::context::enter::{Entrance, EnvironmentSource as Handed, Looked, Request, Resume};
 use crate::context::{Context, Discovered, EnvironmentSource, IdentitySource, Invoker, Refused, Scope, discover};
@@ -93,7 +94,7 @@ pub(super) fn here(
 
 /// Why a daemon could not be looked from.
 fn unseen_daemon(refused: &[Refused]) -> Option<Reason> {
-    let daemon = refused.iter().find(|refused| refused.header.service.as_deref() == Some(named_paths::DAEMON))?;
+    let daemon = refused.iter().find(|refused| refused.header.service.as_deref() == Some(DAEMON))?;
     Some(Reason::NotEntered { why: daemon.reason.clone() })
 }
 

@@ -8,6 +8,7 @@ mod engines;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::trust::{DAEMON, any, trusts};
 use crate::context::Context;
 use crate::context::enter::Looked;
 use crate::probe::credentials::substituter_endpoint;
@@ -19,8 +20,6 @@ use crate::snapshot::{ContextKind, Fact, List, ObjectId, Reason};
 pub(super) const ALONE: &str = "looking from one context alone";
 /// The most endpoints of one daemon that are asked.
 const MOST: usize = 64;
-/// The service that connects for its clients.
-const DAEMON: &str = "nix-daemon";
 /// The one that reaches registries for its clients.
 const ENGINE: &str = "dockerd";
 
@@ -34,6 +33,26 @@ pub(super) struct Links {
 struct OfDaemon {
     links: Vec<Link>,
     more: Option<Reason>,
+}
+
+/// Endpoints by URL, by what names them, and by whether who names them means the same machine by loopback; each with the contexts that do.
+type NamedIn = BTreeMap<(String, String, bool), BTreeSet<String>>;
+
+impl OfDaemon {
+    /// Makes links of what was collected; `what` says of what there were too many.
+    fn link(&mut self, named: NamedIn, socket: &ObjectId, what: &str) {
+        if named.len() > MOST {
+            self.more = Some(Reason::Truncated { at: MOST as u64, what: what.to_owned() });
+        }
+        let link = |((endpoint, named_by, same_network), ids): (_, BTreeSet<String>)| Link {
+            endpoint,
+            named_by,
+            named_in: ids.into_iter().collect(),
+            link: socket.clone(),
+            same_network,
+        };
+        self.links = named.into_iter().take(MOST).map(link).collect();
+    }
 }
 
 impl Links {
@@ -100,8 +119,7 @@ fn is_client(context: &Context, facts: &Facts) -> bool {
 
 fn of_daemon(daemon: &Facts, clients: &[(&str, &Facts)]) -> OfDaemon {
     let mut of = OfDaemon::default();
-    // By URL, setting and whether who names it means the same machine by loopback.
-    let mut named: BTreeMap<(String, String, bool), BTreeSet<String>> = BTreeMap::new();
+    let mut named = NamedIn::new();
     let socket = match &daemon.store.socket.identity {
         Fact::Present(socket) => socket,
         // Nobody talks to a daemon without a socket.
@@ -125,17 +143,7 @@ fn of_daemon(daemon: &Facts, clients: &[(&str, &Facts)]) -> OfDaemon {
             }
         }
     }
-    if named.len() > MOST {
-        of.more = Some(Reason::Truncated { at: MOST as u64, what: "the endpoints that clients name".into() });
-    }
-    let link = |((endpoint, named_by, same_network), ids): (_, BTreeSet<String>)| Link {
-        endpoint,
-        named_by,
-        named_in: ids.into_iter().collect(),
-        link: socket.clone(),
-        same_network,
-    };
-    of.links = named.into_iter().take(MOST).map(link).collect();
+    of.link(named, socket, "the endpoints that clients name");
     of
 }
 
@@ -156,21 +164,7 @@ fn honours(daemon: &Facts, client: &Facts, url: &str) -> Fact<bool> {
         let among = |list: &Vec<String>| list.iter().any(|one| *one == url || *one == slashed);
         list.as_ref().map(among)
     };
-    let trust = &daemon.nix.trust;
-    let within =
-        |ids: &Fact<Vec<u32>>, id: &Fact<u32>| ids.as_ref().and_then(|ids| id.as_ref().map(|id| ids.contains(id)));
-    let ways = [
-        listed(&daemon.nix.substituters),
-        listed(&daemon.nix.trusted_substituters),
-        trust.everyone.clone(),
-        within(&trust.uids, &client.identity.host_uid),
-        within(&trust.gids, &client.identity.host_gid),
-    ];
-    let unknown = ways.iter().find_map(|way| way.reason().cloned());
-    match ways.contains(&Fact::Present(true)) {
-        true => Fact::Present(true),
-        false => unknown.map_or(Fact::Present(false), Fact::Unobserved),
-    }
+    any([listed(&daemon.nix.substituters), listed(&daemon.nix.trusted_substituters), trusts(daemon, client)])
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ mod round_two;
 mod runners;
 mod schema;
 mod serve;
+mod trust;
 mod views;
 
 use std::process::ExitCode;

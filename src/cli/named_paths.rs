@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::exit::Failure;
 use super::gather;
 use super::handshake;
+use super::trust::{DAEMON, trusts};
 use crate::context::Context;
 use crate::context::discover::docker::Named;
 use crate::context::enter::{Entrance, Looked};
@@ -26,8 +27,6 @@ use crate::snapshot::{Fact, List, Reason};
 const PATIENCE: Duration = Duration::from_secs(4);
 /// The most files and volumes that one context is asked about, beside the roots of its daemon.
 const MOST: usize = 256;
-/// What the daemon is called among known services.
-pub(super) const DAEMON: &str = "nix-daemon";
 
 /// What is known beside the contexts that are looked from.
 #[derive(Default)]
@@ -175,7 +174,9 @@ fn roots(question: &mut Question, daemon: &Looked, named_as: NamedAs) {
 /// The files that trusted clients have this daemon open.
 fn files(question: &mut Question, daemon: &Looked, looks: &[Looked]) {
     let mut count = 0;
-    for client in looks.iter().filter(|client| shares_socket(client, daemon) == Ok(true) && trusts(daemon, client)) {
+    // Where its trust is not known it is not asked, and the check that reads the trust says so.
+    let is_heard = |client: &&Looked| trusts(&daemon.facts, &client.facts) == Fact::Present(true);
+    for client in looks.iter().filter(|client| shares_socket(client, daemon) == Ok(true)).filter(is_heard) {
         let sent = client.facts.paths.files.present().into_iter().flat_map(|list| &list.items);
         for file in sent.filter(|file| file.level != "system") {
             count += 1;
@@ -187,17 +188,6 @@ fn files(question: &mut Question, daemon: &Looked, looks: &[Looked]) {
             question.paths.insert(AskedPath { path: file.path.clone(), named_as: NamedAs::File });
         }
     }
-}
-
-/// Whether a daemon takes paths from this client (`src/nix/daemon.cc`, authPeer).
-fn trusts(daemon: &Looked, client: &Looked) -> bool {
-    let (trust, identity) = (&daemon.facts.nix.trust, &client.facts.identity);
-    let holds = |list: &Fact<Vec<u32>>, id: &Fact<u32>| {
-        list.present().zip(id.present()).is_some_and(|(list, id)| list.contains(id))
-    };
-    trust.everyone.present() == Some(&true)
-        || holds(&trust.uids, &identity.host_uid)
-        || holds(&trust.gids, &identity.host_gid)
 }
 
 /// What other containers took from their engine's machine at paths where this job works, if this job drives that engine and was there before them.

@@ -6,8 +6,9 @@ use super::{DEADLINE, fresh_key, in_runtime, look_from, not_entered, scope, unse
 use crate::cli::arguments::Looking;
 use crate::cli::configuration::Configuration;
 use crate::cli::exit::Failure;
-use crate::cli::named_paths::{self, Around};
+use crate::cli::named_paths::Around;
 use crate::cli::runners;
+use crate::cli::trust::DAEMON;
 use crate::context::discover::machine;
 use crate::context::{Context, EnvironmentSource, IdentitySource, RunnerPart, discover};
 use crate::formats::status;
@@ -74,9 +75,8 @@ async fn named(
             || (kind == ContextKind::Container && header.id.starts_with(&format!("{id}/")))
     };
     if let Some(context) = found.contexts.iter().find(|context| is(&context.header)) {
-        let is_daemon = |other: &&Context| {
-            other.header.service.as_deref() == Some(named_paths::DAEMON) && other.header.id != context.header.id
-        };
+        let is_daemon =
+            |other: &&Context| other.header.service.as_deref() == Some(DAEMON) && other.header.id != context.header.id;
         let daemons: Vec<Context> = found.contexts.iter().filter(is_daemon).cloned().collect();
         let unseen_daemon = unseen_daemon(&found.refused);
         let around = Around { engines: Some(&found.engines), unseen_daemon, beside: daemons.len() };

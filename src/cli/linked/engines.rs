@@ -3,13 +3,10 @@
 //! Who can connect to its socket can have the engine connect anywhere, so that nothing is tried here that it would not do on the same word. Who only calls
 //! itself an engine is none: it must be known as the service, and the socket must be its own.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::{MOST, OfDaemon, is_of};
+use super::{NamedIn, OfDaemon, is_of};
 use crate::probe::logins::registry_endpoint;
-use crate::probe::reach::Link;
+use crate::snapshot::Fact;
 use crate::snapshot::facts::Facts;
-use crate::snapshot::{Fact, Reason};
 
 /// The registries of those who drive this engine.
 pub(super) fn of_engine(engine: &Facts, others: &[(&str, &Facts)]) -> OfDaemon {
@@ -20,7 +17,7 @@ pub(super) fn of_engine(engine: &Facts, others: &[(&str, &Facts)]) -> OfDaemon {
         Fact::Absent => return of,
         Fact::Unobserved(reason) => return OfDaemon { more: Some(reason.clone()), ..of },
     };
-    let mut named: BTreeMap<(String, String, bool), BTreeSet<String>> = BTreeMap::new();
+    let mut named = NamedIn::new();
     let drives = |facts: &Facts| {
         let sockets = facts.paths.sockets.present().map(|list| list.items.as_slice()).unwrap_or_default();
         sockets.iter().any(|one| one.connects == Fact::Present(true) && is_of(&one.identity, socket))
@@ -34,16 +31,6 @@ pub(super) fn of_engine(engine: &Facts, others: &[(&str, &Facts)]) -> OfDaemon {
         let open = client.credentials.registries.present().and_then(|list| list.more.clone());
         of.more = of.more.or_else(|| client.credentials.registries.reason().cloned()).or(open);
     }
-    if named.len() > MOST {
-        of.more = Some(Reason::Truncated { at: MOST as u64, what: "the registries of an engine's clients".into() });
-    }
-    let link = |((endpoint, named_by, same_network), ids): (_, BTreeSet<String>)| Link {
-        endpoint,
-        named_by,
-        named_in: ids.into_iter().collect(),
-        link: socket.clone(),
-        same_network,
-    };
-    of.links = named.into_iter().take(MOST).map(link).collect();
+    of.link(named, socket, "the registries of an engine's clients");
     of
 }
