@@ -2,7 +2,7 @@
 //!
 //! A finding is held where check, subject and outcome are as recorded, its severity is no worse, and, of an unknown row, nothing else could
 //! not be observed than was recorded. Contexts that are one participant today may be two tomorrow, and the subject is called after them: a finding
-//! about the same thing is the recorded one too where each of its sides is a part of what that side was. So an incoherence that can't be observed any
+//! about the same thing is the recorded one too where each of its sides is a part of a recorded side. So an incoherence that can't be observed any
 //! more is unknown and counts, and so is an unknown row that lost more than before. Judges a run that is done; reads no file.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -195,17 +195,19 @@ impl Baseline {
 }
 
 impl Entry {
-    /// Whether the finding is about the same thing, and each of its sides a part of one of the recorded ones, no two of the same and in their order: what
-    /// was on one side and disagrees now is new, and so is the reverse of what was recorded.
+    /// Whether the finding is about the same thing, each of its sides a part of a recorded one, and not all of them of the same: those who were on
+    /// one side and disagree now are new, and so is the reverse of what was recorded.
     fn is_part(&self, finding: &Finding) -> bool {
-        let mut recorded = self.sides.iter();
+        let sides: Vec<_> = finding.participants.iter().map(|side| side.contexts.clone()).collect();
+        let place = |side: &Vec<String>| self.sides.iter().position(|was| side.iter().all(|id| was.contains(id)));
+        let Some(places) = sides.iter().map(place).collect::<Option<Vec<_>>>() else { return false };
+        // Those who should agree stand in the order of their ids; another order says who is held against whom.
+        let of_equals = self.sides.is_sorted() && sides.is_sorted();
         self.check == finding.check
             && thing(&self.subject) == thing(&finding.subject)
-            && !finding.participants.is_empty()
-            && finding
-                .participants
-                .iter()
-                .all(|side| recorded.any(|was| side.contexts.iter().all(|id| was.contains(id))))
+            && !places.is_empty()
+            && places.iter().collect::<BTreeSet<_>>().len() >= places.len().min(2)
+            && (of_equals || places.first() == Some(&0))
     }
 
     fn covers(&self, finding: &Finding) -> bool {
