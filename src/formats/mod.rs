@@ -30,6 +30,7 @@ pub mod nix_signature;
 pub mod nix_worker;
 pub mod nsswitch;
 pub mod openssh_key;
+pub mod openssh_pattern;
 pub mod package_lists;
 pub mod passwd;
 pub mod proc_locks;

@@ -10,10 +10,5 @@ mod words;
 pub use effective::{Effective, Included, Sources, effective};
 pub use words::{Line, SyntaxError, lines};
 
-/// Whether a text matches a pattern with `*` and `?` (`match.c`).
-pub fn matches_pattern(pattern: &str, text: &str) -> bool {
-    super::known_hosts::matches_pattern(pattern.as_bytes(), text.as_bytes())
-}
-
 #[cfg(test)]
 mod tests;

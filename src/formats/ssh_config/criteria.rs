@@ -1,6 +1,6 @@
 //! For whom a `Match` line is (`readconf.c`, `match_cfg_line`). Runs nothing: what a command decides stays open.
 
-use super::matches_pattern;
+use crate::formats::openssh_pattern::list_matches;
 
 /// What the criteria are held against. An error is the reason why it is not known.
 pub struct Subject<'a> {
@@ -64,23 +64,10 @@ pub fn decide(words: &[String], subject: &Subject<'_>) -> (Matched, bool) {
 fn criterion(name: &str, argument: &str, subject: &Subject<'_>) -> Option<bool> {
     let lower = argument.to_ascii_lowercase();
     match name {
-        "host" => subject.host.as_ref().ok().map(|host| is_in(&lower, &host.to_ascii_lowercase())),
-        "originalhost" => Some(is_in(&lower, &subject.original.to_ascii_lowercase())),
-        "user" => subject.user.as_ref().ok().map(|user| is_in(argument, user)),
-        "localuser" => subject.local_user.map(|user| is_in(argument, user)),
+        "host" => subject.host.as_ref().ok().map(|host| list_matches(&lower, &host.to_ascii_lowercase())),
+        "originalhost" => Some(list_matches(&lower, &subject.original.to_ascii_lowercase())),
+        "user" => subject.user.as_ref().ok().map(|user| list_matches(argument, user)),
+        "localuser" => subject.local_user.map(|user| list_matches(argument, user)),
         _ => None,
     }
-}
-
-/// Whether a list of patterns with commas has the text, and none that begins with `!` does (`match.c`, `match_pattern_list`).
-fn is_in(patterns: &str, text: &str) -> bool {
-    let mut found = false;
-    for pattern in patterns.split(',') {
-        match pattern.strip_prefix('!') {
-            Some(pattern) if matches_pattern(pattern, text) => return false,
-            None if matches_pattern(pattern, text) => found = true,
-            Some(_) | None => {}
-        }
-    }
-    found
 }

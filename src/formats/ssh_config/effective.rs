@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::criteria::{Matched, Subject, decide};
 use super::words::{Line, lines};
+use crate::formats::openssh_pattern;
 
 /// How deep one file may include another (`readconf.h`, `READCONF_MAX_DEPTH`).
 const DEEPEST: u32 = 16;
@@ -206,7 +207,7 @@ impl Reader<'_> {
         let mut active = Active::No;
         for word in &line.words {
             let (negated, pattern) = word.strip_prefix('!').map_or((false, word.as_str()), |pattern| (true, pattern));
-            if super::matches_pattern(pattern, self.host) {
+            if openssh_pattern::matches(pattern, self.host) {
                 if negated {
                     return Active::No;
                 }

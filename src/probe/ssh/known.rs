@@ -3,7 +3,7 @@
 use super::client::Connection;
 use super::named::Named;
 use super::reads::Reads;
-use crate::formats::known_hosts::{Known as Key, Marker, keys_of};
+use crate::formats::known_hosts::{Known as Key, MOST, Marker, keys_of};
 use crate::probe::{Target, reason};
 use crate::snapshot::facts::KnownHostsFile;
 use crate::snapshot::{Fact, Reason};
@@ -54,6 +54,10 @@ impl Known {
     fn take(&mut self, text: &[u8], name: &str, portless: Option<&str>, place: impl Fn(u32) -> String) -> u32 {
         let with = |keys: Vec<Key>| keys.into_iter().map(|key| (key.clone(), place(key.line))).collect::<Vec<_>>();
         let found = if name.is_empty() { Vec::new() } else { with(keys_of(text, name)) };
+        if found.len() >= MOST {
+            let what = "the keys that a file has for one name".to_owned();
+            self.unknown.get_or_insert(Reason::Truncated { at: MOST as u64, what });
+        }
         let count = u32::try_from(found.len()).unwrap_or(u32::MAX);
         self.keys.extend(found);
         self.portless.extend(portless.map(|name| with(keys_of(text, name))).unwrap_or_default());
