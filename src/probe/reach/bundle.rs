@@ -140,7 +140,11 @@ impl<'t> Bundles<'t> {
         match fact(self.target.root.list(directory, LISTED)) {
             Fact::Absent => Vec::new(),
             Fact::Unobserved(reason) => vec![Fact::Unobserved(reason)],
-            Fact::Present((names, _)) => {
+            // The root may be in a file that is not among those that were listed.
+            Fact::Present((_, true)) => {
+                vec![Fact::Unobserved(Reason::Truncated { at: LISTED as u64, what: directory.to_owned() })]
+            }
+            Fact::Present((names, false)) => {
                 let files = names.iter().filter(|name| name.ends_with(end) && !name.starts_with(".."));
                 let read = |name: &String| fact(self.target.root.read(&format!("{directory}/{name}"), CAP));
                 files.map(|name| read(name).map(|text| anchors(&text))).collect()

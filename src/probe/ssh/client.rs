@@ -6,10 +6,10 @@ use super::files::Files;
 use super::named::Named;
 use super::reads::Reads;
 use crate::formats::ssh_config::{Effective, Included, effective};
-use crate::probe::Target;
+use crate::probe::{Target, reason};
 use crate::snapshot::facts::Identity;
 use crate::snapshot::{Fact, Reason};
-use crate::sys::Kind;
+use crate::sys::{Kind, LookError};
 
 /// The most files of known keys that ssh takes from one option (`readconf.h`, `SSH_MAX_HOSTS_FILES`).
 const MOST_KNOWN_FILES: usize = 32;
@@ -355,7 +355,10 @@ impl Expansion<'_, '_> {
         match path {
             Fact::Present(path) => match self.all.target.root.look(&path) {
                 Ok(seen) => Fact::Present(seen.kind == Kind::Socket),
-                Err(_) => Fact::Present(false),
+                // What this identity may not look at, its ssh may not connect to.
+                Err(LookError::Refused { errno, .. }) if errno == "EACCES" => Fact::Present(false),
+                Err(LookError::NotFound { .. }) => Fact::Present(false),
+                Err(error) => Fact::Unobserved(reason(error)),
             },
             Fact::Absent => Fact::Present(false),
             Fact::Unobserved(reason) => Fact::Unobserved(reason),

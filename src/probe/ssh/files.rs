@@ -1,5 +1,7 @@
 //! The files that ssh_config's `Include` names, beneath the target's root.
 
+use glob::{MatchOptions, Pattern, PatternError};
+
 use super::reads::Reads;
 use crate::formats::ssh_config::{Included, Sources};
 use crate::probe::Target;
@@ -90,6 +92,7 @@ impl Files<'_> {
         let mut found = vec![String::new()];
         for step in pattern.split('/').filter(|step| !step.is_empty()) {
             let mut next = Vec::new();
+            let matcher = step_pattern(step).map_err(|_| "the path of an Include".to_owned())?;
             for directory in &found {
                 if !step.contains(['*', '?', '[']) {
                     next.push(format!("{directory}/{step}"));
@@ -102,8 +105,7 @@ impl Files<'_> {
                     Err(LookError::Refused { errno, .. }) if errno == "EACCES" || errno == "ENOTDIR" => continue,
                     Err(error) => return Err(error.to_string()),
                 };
-                let is_shown = |name: &&String| !name.starts_with('.') || step.starts_with('.');
-                let matches = names.iter().filter(is_shown).filter(|name| is_match(step, name));
+                let matches = names.iter().filter(|name| matcher.matches_with(name, AS_GLOB));
                 next.extend(matches.map(|name| format!("{directory}/{name}")));
             }
             if next.len() > MOST_FILES {
@@ -111,61 +113,28 @@ impl Files<'_> {
             }
             found = next;
         }
-        found.retain(|path| self.target.root.look(path).is_ok_and(|seen| seen.kind != Kind::Directory));
+        // What may not be looked at is no match for ssh either; what could not be is read, and says so.
+        found.retain(|path| match self.target.root.look(path) {
+            Ok(seen) => seen.kind != Kind::Directory,
+            Err(LookError::NotFound { .. }) => false,
+            Err(LookError::Refused { errno, .. }) => errno != "EACCES" && errno != "ENOTDIR",
+            Err(_) => true,
+        });
         Ok(found)
     }
 }
 
-/// Whether a name matches a step of a pattern: `*`, `?`, and `[a-z]` with `!` for all others (`glob(7)`).
-fn is_match(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut at, mut read) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(letter) = name.get(read) {
-        let rest = pattern.get(at..).unwrap_or_default();
-        if rest.first() == Some(&'*') {
-            star = Some((at, read));
-            at += 1;
-        } else if let Some(width) = one(rest, *letter) {
-            at += width;
-            read += 1;
-        } else if let Some((back, from)) = star {
-            star = Some((back, from + 1));
-            at = back + 1;
-            read = from + 1;
-        } else {
-            return false;
-        }
-    }
-    pattern.get(at..).unwrap_or_default().iter().all(|letter| *letter == '*')
-}
+/// Names that begin with a dot are for patterns that do (`glob(3)`).
+const AS_GLOB: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
-/// How much of a pattern, which begins with no star, takes the letter.
-fn one(pattern: &[char], letter: char) -> Option<usize> {
-    match pattern.first()? {
-        '?' => Some(1),
-        '[' => {
-            let negated = matches!(pattern.get(1), Some('!' | '^'));
-            let first = if negated { 2 } else { 1 };
-            // The first of the set may be the bracket itself; one that is not closed is a letter.
-            let Some(length) = pattern.get(first + 1..).unwrap_or_default().iter().position(|letter| *letter == ']')
-            else {
-                return (letter == '[').then_some(1);
-            };
-            let mut set = pattern.get(first..first + 1 + length)?;
-            let mut found = false;
-            while let Some(low) = set.first() {
-                let (high, width) = match set {
-                    [_, '-', high, ..] => (high, 3),
-                    _ => (low, 1),
-                };
-                found |= (*low..=*high).contains(&letter);
-                set = set.get(width..)?;
-            }
-            (found != negated).then_some(first + length + 2)
-        }
-        own => (*own == letter).then_some(1),
+/// One step of a pattern as the C library takes it: `^` is `!`, two stars are one, and a bracket that is not closed is a letter (`glob(7)`).
+fn step_pattern(step: &str) -> Result<Pattern, PatternError> {
+    let mut step = step.replace("[^", "[!");
+    while step.contains("**") {
+        step = step.replace("**", "*");
     }
+    Pattern::new(&step).or_else(|_| Pattern::new(&step.replace('[', "[[]")))
 }
 
 #[cfg(test)]
@@ -177,13 +146,26 @@ mod tests {
             ("[0-9][0-9]-*.conf", "a0-builders.conf", false),
             ("[!.a-c]*", "d", true),
             ("[!.a-c]*", "b", false),
+            ("[^.a-c]*", "b", false),
             ("[]x]", "]", true),
             ("*[ab]", "xxa", true),
             ("*[ab]", "xab", true),
             ("[", "[", true),
             ("[ab", "[ab", true),
+            ("a**b", "axb", true),
+            ("*", ".hidden", false),
+            (".*", ".hidden", true),
         ] {
-            assert_eq!(super::is_match(pattern, name), expected, "{pattern} {name}");
+            let matcher = super::step_pattern(pattern).expect("a pattern");
+            assert_eq!(matcher.matches_with(name, super::AS_GLOB), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_step_full_of_stars_is_decided_before_anybody_gives_up() {
+        for (pattern, name) in [("*a".repeat(120) + "b", "a".repeat(255)), ("*a[!b]c?".repeat(50), "aac".repeat(85))] {
+            let matcher = super::step_pattern(&pattern).expect("a pattern");
+            assert!(!matcher.matches_with(&name, super::AS_GLOB));
         }
     }
 }
