@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use zeroize::Zeroizing;
 
-use super::fetch::{Reply, get};
+use super::fetch::{Reply, get_as, late};
 use crate::formats::attic_config::{self, AtticServer as Written, Claims, claims};
 use crate::formats::endpoint_url::EndpointUrl;
 use crate::formats::{attic_answer, nix_signature};
@@ -227,20 +227,12 @@ type Asked = (usize, Question, String, Fact<HeaderValue>);
 fn answered(asked: Vec<Asked>, caches: &mut [AtticCache], keys: &Fact<List<TrustedKey>>) {
     for (at, question, ..) in &asked {
         if let Some(cache) = caches.get_mut(*at) {
-            let after_ms = u64::try_from(LIMIT.as_millis()).unwrap_or(u64::MAX);
-            let late = Reason::TimedOut { after_ms, waiting_for: question.origin() };
-            fill(cache, Reply::Unclear(late), keys);
+            fill(cache, Reply::Unclear(late(question)), keys);
         }
     }
-    let work = asked.into_iter().map(|(at, question, path, header)| async move {
-        let deadline = tokio::time::Instant::now() + LIMIT;
-        let reply = match &header {
-            Fact::Unobserved(reason) => Reply::Unclear(reason.clone()),
-            Fact::Absent => get(&question, &path, None, deadline).await,
-            Fact::Present(header) => get(&question, &path, Some(header), deadline).await,
-        };
-        (at, reply)
-    });
+    let work = asked
+        .into_iter()
+        .map(|(at, question, path, header)| async move { (at, get_as(&question, &path, &header).await) });
     for (at, reply) in super::all(work, LIMIT) {
         if let Some(cache) = caches.get_mut(at) {
             fill(cache, reply, keys);

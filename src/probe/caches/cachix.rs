@@ -11,7 +11,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::attic::{bearer, is_at, is_current};
-use super::fetch::{Reply, get};
+use super::fetch::{Reply, get_as, late};
 use crate::formats::cachix_dhall::{self, CachixConfig};
 use crate::formats::endpoint_url::EndpointUrl;
 use crate::formats::nix_signature::PublicKey;
@@ -223,22 +223,13 @@ impl Cachix {
     }
 
     fn answered(&self, target: &Target<'_>, question: &Question, base: &str, caches: &mut [CachixCache]) {
-        let after_ms = u64::try_from(LIMIT.as_millis()).unwrap_or(u64::MAX);
         let header = bearer(target, &self.token);
         let mut work = Vec::new();
         for (at, cache) in caches.iter_mut().enumerate() {
-            fill(cache, Reply::Unclear(Reason::TimedOut { after_ms, waiting_for: question.origin() }));
+            fill(cache, Reply::Unclear(late(question)));
             let (question, header) = (question.clone(), header.clone());
             let path = format!("{base}/api/v1/cache/{}", cache.cache);
-            work.push(async move {
-                let deadline = tokio::time::Instant::now() + LIMIT;
-                let reply = match &header {
-                    Fact::Unobserved(reason) => Reply::Unclear(reason.clone()),
-                    Fact::Absent => get(&question, &path, None, deadline).await,
-                    Fact::Present(header) => get(&question, &path, Some(header), deadline).await,
-                };
-                (at, reply)
-            });
+            work.push(async move { (at, get_as(&question, &path, &header).await) });
         }
         for (at, reply) in super::all(work, LIMIT) {
             if let Some(cache) = caches.get_mut(at) {

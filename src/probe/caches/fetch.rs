@@ -43,7 +43,18 @@ pub async fn get(question: &Question, path: &str, login: Option<&HeaderValue>, d
     }
 }
 
-fn late(question: &Question) -> Reason {
+/// Asks as who has this login, with the limit of one question; a login that is not known asks nothing.
+pub async fn get_as(question: &Question, path: &str, login: &Fact<HeaderValue>) -> Reply {
+    let deadline = Instant::now() + super::LIMIT;
+    match login {
+        Fact::Unobserved(reason) => Reply::Unclear(reason.clone()),
+        Fact::Absent => get(question, path, None, deadline).await,
+        Fact::Present(login) => get(question, path, Some(login), deadline).await,
+    }
+}
+
+/// The reason of what was not answered in time.
+pub fn late(question: &Question) -> Reason {
     let after_ms = u64::try_from(super::LIMIT.as_millis()).unwrap_or(u64::MAX);
     Reason::TimedOut { after_ms, waiting_for: question.origin() }
 }
