@@ -4,9 +4,12 @@
 //! Where it is missing the test says that it was skipped, and fails where `CI` is set.
 #![expect(clippy::expect_used, clippy::print_stderr, reason = "a test tells why it failed or was skipped")]
 
+mod choices;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use choices::Choices;
 use parallax::formats::narinfo;
 use parallax::formats::nix_signature::PublicKey;
 use parallax::probe::caches::standing::Keys;
@@ -15,26 +18,14 @@ use parallax::snapshot::{Fact, List};
 
 const DIGITS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
 
-/// A seeded source of choices (xorshift64*), so that a failing case can be made again.
-struct Choices(u64);
+fn digits(choices: &mut Choices, length: usize) -> String {
+    (0..length).map(|_| char::from(DIGITS[choices.below(32)])).collect()
+}
 
-impl Choices {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).expect("31 bits") % bound
-    }
-
-    fn digits(&mut self, length: usize) -> String {
-        (0..length).map(|_| char::from(DIGITS[self.below(32)])).collect()
-    }
-
-    /// Names whose order by bytes differs from the order by words, length or case.
-    fn name(&mut self) -> String {
-        let names = ["a", "A", "a-b", "a.b", "a_b", "lib-1.10", "lib-1.9", "Z", "z+x", "0", "x?y=1"];
-        format!("{}-{}", self.digits(32), names[self.below(names.len())])
-    }
+/// Names whose order by bytes differs from the order by words, length or case.
+fn name(choices: &mut Choices) -> String {
+    let names = ["a", "A", "a-b", "a.b", "a_b", "lib-1.10", "lib-1.9", "Z", "z+x", "0", "x?y=1"];
+    format!("{}-{}", digits(choices, 32), choices.one(&names))
 }
 
 /// A directory with a cache, two keys of one name, and a third.
@@ -142,9 +133,9 @@ fn can_run() -> bool {
 
 /// Writes a narinfo as a cache has it, its references in any order and some twice.
 fn generate(choices: &mut Choices, cache: &Path) -> String {
-    let base = choices.name();
-    let mut references: Vec<String> = (0..choices.below(5)).map(|_| choices.name()).collect();
-    if choices.below(3) == 0 {
+    let base = name(choices);
+    let mut references: Vec<String> = (0..choices.below(5)).map(|_| name(choices)).collect();
+    if choices.chance(33) {
         references.push(base.clone());
     }
     if let (0, Some(first)) = (choices.below(4), references.first().cloned()) {
@@ -152,7 +143,7 @@ fn generate(choices: &mut Choices, cache: &Path) -> String {
     }
     references.reverse();
     // 52 digits have four bits more than a hash; the first digit is 0 or 1.
-    let hash = format!("sha256:{}{}", choices.below(2), choices.digits(51));
+    let hash = format!("sha256:{}{}", choices.below(2), digits(choices, 51));
     let size = choices.below(1 << 30) + 1;
     let text = format!(
         "StorePath: /nix/store/{base}\nURL: nar/{base}.nar\nCompression: none\nFileHash: {hash}\nFileSize: {size}\n\
@@ -282,8 +273,12 @@ fn nix_and_parallax_take_the_same_paths_by_their_content() {
         let file = world.path(&format!("cache/{}.narinfo", &path[11..43]));
         let text = std::fs::read_to_string(&file).expect("a narinfo");
         let lines = text.lines().filter(|line| !line.starts_with("References"));
-        let digits = if address.ends_with("sha1:") { choices.digits(32) } else { format!("0{}", choices.digits(51)) };
-        let lying = lines.map(|line| format!("{line}\n")).collect::<String>() + &format!("CA: {address}{digits}\n");
+        let hash = if address.ends_with("sha1:") {
+            digits(&mut choices, 32)
+        } else {
+            format!("0{}", digits(&mut choices, 51))
+        };
+        let lying = lines.map(|line| format!("{line}\n")).collect::<String>() + &format!("CA: {address}{hash}\n");
         std::fs::write(&file, lying).expect("changed");
         assert!(!world.nix_takes(&path, &keys), "{path} {address}");
         assert_eq!(world.we_take(&path, &keys), Some(false), "{path} {address}");

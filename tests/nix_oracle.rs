@@ -10,6 +10,7 @@
     reason = "a test tells why it failed or was skipped"
 )]
 
+mod choices;
 #[path = "nix_oracle/world.rs"]
 mod world;
 
@@ -18,32 +19,13 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use choices::Choices;
 use parallax::formats::nix_conf::settings::{self, Default as Fallback, Kind};
 use parallax::probe::environment::Environment;
 use parallax::snapshot::facts::Nix;
 use parallax::snapshot::{Fact, Reason};
 use serde_json::Value;
 use world::{AS_NOBODY, MARK, NOBODY, RunningDaemon, World, can_run, view};
-
-/// A seeded source of choices (xorshift64*), so that a failing case can be made again.
-struct Choices(u64);
-
-impl Choices {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound
-    }
-
-    fn one<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-}
 
 /// As the probe writes values: tokens joined by blanks.
 fn joined(value: &Value) -> Option<String> {

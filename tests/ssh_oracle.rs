@@ -3,33 +3,16 @@
 //! Where the programs are missing, the test says that it was skipped, and fails where `CI` is set.
 #![expect(clippy::expect_used, clippy::print_stderr, reason = "a test tells why it failed or was skipped")]
 
+mod choices;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
+use choices::Choices;
 use parallax::formats::known_hosts::{Marker, keys_of};
 use parallax::formats::ssh_config::{Effective, Included, Sources, effective};
-
-/// A seeded source of choices (xorshift64*), so that a failing case can be made again.
-struct Choices(u64);
-
-impl Choices {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound
-    }
-
-    fn one<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-}
 
 fn programs() -> bool {
     let found = ["ssh", "ssh-keygen"].iter().all(|name| {
