@@ -266,8 +266,9 @@ pub(super) fn request(
         locks: locks.map(str::to_owned),
         plan,
         live: take.source != IdentitySource::Accounts,
-        environment: match context.environment {
-            EnvironmentSource::Process => Handed::OfProcess,
+        environment: match &context.environment {
+            EnvironmentSource::Process | EnvironmentSource::Overwritten => Handed::OfProcess,
+            EnvironmentSource::Engine(variables) => Handed::OfEngine(Arc::clone(variables)),
             EnvironmentSource::Own => Handed::handed_over(std::env::vars_os()),
             EnvironmentSource::None => Handed::Unobserved,
         },

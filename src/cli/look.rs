@@ -6,6 +6,7 @@ use std::io::{Write, stderr, stdin, stdout};
 use std::process::ExitCode;
 
 use crate::context::enter::{EnvironmentSource, Incoming, Record, Request, Resume};
+use crate::formats::environ;
 use crate::probe::{self, environment::Environment};
 use crate::probe::{Target, Wishes, reason};
 use crate::snapshot::endpoint::NamedEndpoint;
@@ -162,17 +163,13 @@ fn environment(request: &Request, inside: &Inside) -> Fact<Environment> {
             Err(error) => Fact::Unobserved(reason(error.clone())),
         },
         EnvironmentSource::HandedOver(bytes) => Fact::Present(Environment::parse(bytes.expose())),
+        EnvironmentSource::OfEngine(bytes) => Fact::Present(Environment::of_engine(bytes.expose())),
         EnvironmentSource::Unobserved => Fact::Unobserved(Reason::NoProcess),
     }
 }
 
-/// A process may have written its title over its environment (`setproctitle(3)`): what is left then is no list of variables.
 fn of_text(text: &[u8], path: &str) -> Fact<Environment> {
-    let first = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    // A name has a character at least, and no blank.
-    let name = first.split(|byte| *byte == b'=').next().unwrap_or_default();
-    let is_entry = name.len() < first.len() && !name.is_empty() && !name.contains(&b' ');
-    if text.is_empty() || is_entry {
+    if !environ::is_overwritten(text) {
         return Fact::Present(Environment::parse(text));
     }
     let detail = "does not begin with a variable; the process may have written over it".to_owned();
@@ -207,19 +204,4 @@ fn declared(facts: &Facts, output: &std::io::Stdout) -> std::io::Result<()> {
         Record::Family { name: name.to_owned(), facts }.write(output)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::of_text;
-    use crate::snapshot::Fact;
-
-    #[test]
-    fn an_environment_that_a_process_wrote_its_title_over_is_not_taken_for_a_small_one() {
-        let seen = |text: &[u8]| matches!(of_text(text, "/proc/7/environ"), Fact::Present(_));
-        assert!(seen(b"") && seen(b"HOME=/h\0PATH=/bin\0"));
-        let overwritten: [&[u8]; 4] =
-            [b"\0\0\0\0", b"worker process\0\0\0\0HOME=/h\0", b"\0\0HOME=/h\0", b"ser: main db=x [idle]\0\0"];
-        assert!(overwritten.iter().all(|text| !seen(text)));
-    }
 }

@@ -9,8 +9,10 @@ pub mod enter;
 pub mod throwaway;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::snapshot::Header;
+use crate::snapshot::secret::Secret;
 use crate::sys::process::NamespaceNumber;
 
 pub use discover::{Asker, Asking, Discovered, Invoker, Refused, Scope, discover};
@@ -92,12 +94,29 @@ pub struct TakeOn {
 }
 
 /// Where the environment of a context comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum EnvironmentSource {
     /// `/proc/PID/environ` of the representative.
     Process,
+    /// The same, and the representative has written over it.
+    Overwritten,
+    /// What its engine says that it starts processes there with, NUL-separated: the representative has written over its own.
+    Engine(Arc<Secret>),
     /// Our own environment.
     Own,
     /// It has none: a user without a live process.
     None,
+}
+
+impl std::fmt::Debug for EnvironmentSource {
+    /// Its kind alone.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Process => "Process",
+            Self::Overwritten => "Overwritten",
+            Self::Engine(_) => "Engine",
+            Self::Own => "Own",
+            Self::None => "None",
+        })
+    }
 }

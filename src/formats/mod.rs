@@ -12,6 +12,7 @@ pub mod docker_config;
 pub mod docker_daemon;
 pub mod elf;
 pub mod endpoint_url;
+pub mod environ;
 pub mod gitlab_runner;
 pub mod hosts;
 pub mod id_map;

@@ -45,6 +45,7 @@ mod shown;
 mod signatures;
 mod ssh;
 mod throwaway;
+mod titles;
 mod units;
 mod user;
 mod worlds;
@@ -165,6 +166,14 @@ const WORLDS: &[World] = &[
     ("a_cache_of_another_store_directory", signatures::a_cache_of_another_store_directory),
     ("a_login_that_the_user_has_and_the_daemon_has_not", signatures::a_login_that_the_user_has_and_the_daemon_has_not),
     ("an_attic_cache_that_only_the_user_was_set_up_for", signatures::an_attic_cache_that_only_the_user_was_set_up_for),
+    (
+        "a_service_that_wrote_over_its_environment_is_seen_with_what_its_engine_starts_there",
+        titles::a_service_that_wrote_over_its_environment_is_seen_with_what_its_engine_starts_there,
+    ),
+    (
+        "a_user_who_is_here_through_ssh_is_seen_with_what_the_session_gave_to_the_shell",
+        titles::a_user_who_is_here_through_ssh_is_seen_with_what_the_session_gave_to_the_shell,
+    ),
     (
         "a_builder_whose_host_key_the_user_knows_and_the_daemon_does_not",
         ssh::a_builder_whose_host_key_the_user_knows_and_the_daemon_does_not,

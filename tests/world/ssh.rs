@@ -55,10 +55,10 @@ impl SshServer {
         write(&directory.join("sshd_config"), text, 0o600);
         let public = key(&directory.join("host"), "ed25519");
         let mount = format!("{}:/server:ro", directory.display());
-        // sshd writes its title over its environment; what represents the container is another process.
-        let container = Container::run(&format!("parallax-world-{name}"), &["-v", &mount], SSH, SLEEP);
+        let program = ["/usr/sbin/sshd", "-D", "-f", "/server/sshd_config"];
+        let container = Container::run(&format!("parallax-world-{name}"), &["-v", &mount], SSH, &program);
         let server = Self { address: address_of(&container), public, directory, container };
-        server.serve();
+        server.wait();
         server
     }
 
@@ -67,12 +67,10 @@ impl SshServer {
         self.public = key(&self.directory.join("host"), "ed25519");
         docker(&["restart", "--time", "0", &self.container.name]).expect("it starts again");
         self.address = address_of(&self.container);
-        self.serve();
+        self.wait();
     }
 
-    fn serve(&self) {
-        let program = ["exec", "-d", &self.container.name, "/usr/sbin/sshd", "-D", "-f", "/server/sshd_config"];
-        docker(&program).expect("sshd starts");
+    fn wait(&self) {
         let begun = Instant::now();
         while std::net::TcpStream::connect((self.address.as_str(), 22)).is_err() {
             assert!(begun.elapsed() < Duration::from_secs(10), "sshd listens");

@@ -191,6 +191,7 @@ mod tests {
             binds: Vec::new(),
             created: None,
             server: None,
+            socket: String::new(),
         };
         let label = |value: &str| [Allow::Label { key: "team".into(), value: value.into() }];
         assert!(admit(&[], 7, None).is_ok());

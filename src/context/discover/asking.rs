@@ -12,7 +12,7 @@ use super::pipeline::{PREFIX, Part};
 use super::procfs::{self, Process};
 use super::users::Accounts;
 use super::{Discovered, Refused};
-use crate::context::{Context, RunnerPart};
+use crate::context::{Context, EnvironmentSource, RunnerPart};
 use crate::snapshot::{ContextKind, Header, ObjectId};
 
 /// A process, across the reuse of its pid.
@@ -53,7 +53,8 @@ pub fn find(
         None => (of_user(here, process, accounts), containers::standing(here, process)),
     };
     let engine = names.engine_of(&standing).cloned();
-    if let (None, (Some((_, job)), _)) = (&header.role, procfs::job(&[process])) {
+    let told = procfs::told(&[process]);
+    if let (None, Some((_, job))) = (&header.role, told.job) {
         header.role = Some("job".to_owned());
         header.job = engine.is_none().then_some(job);
     }
@@ -65,6 +66,11 @@ pub fn find(
     let of_process = here.header(header.kind, "", Some(process));
     (header.process, header.host_root) = (of_process.process, of_process.host_root);
     let mut context = here.context(header, process);
+    if let Ok(context) = context.as_mut()
+        && !told.overwritten.is_empty()
+    {
+        context.environment = EnvironmentSource::Overwritten;
+    }
     if let Ok(context) = context.as_mut()
         && engine.as_ref().is_some_and(|named| named.part().is_some())
     {
@@ -127,6 +133,7 @@ mod tests {
             binds: Vec::new(),
             created: None,
             server: None,
+            socket: String::new(),
         }
     }
 

@@ -10,9 +10,9 @@ use super::Refused;
 use super::here::Here;
 use super::names::{self, Names};
 use super::pipeline::{self, Part};
-use super::procfs::{self, Place, Process};
+use super::procfs::{self, Place, Process, Told};
 use super::services::base_name;
-use crate::context::{Context, RunnerPart};
+use crate::context::{Context, EnvironmentSource, RunnerPart};
 use crate::formats::cgroup::Owner;
 use crate::formats::mountinfo::MountEntry;
 use crate::snapshot::{ContextKind, Header};
@@ -247,9 +247,11 @@ fn set_context(
     word: &Word,
     is_main: bool,
 ) -> Result<Context, Box<Refused>> {
-    let (job, unseen) = procfs::job(members);
+    let Told { job, unseen, overwritten } = procfs::told(members);
     header.limits.extend(unseen.map(|error| format!("whether it is a job could not be seen: {error}")));
-    let first = members.first().copied();
+    // Where no engine says what it starts processes there with, one that still shows it is asked.
+    let telling = members.iter().find(|process| word.is_last && !overwritten.contains(&process.pid));
+    let first = telling.or(members.first()).copied();
     // In a runner's own container something else holds pid 1.
     let runner = members.iter().copied().find(|process| is_runner(process));
     let Some(process) = job.as_ref().map(|(process, _)| *process).or(runner).or(first) else {
@@ -269,8 +271,13 @@ fn set_context(
         header.service = Some("gitlab-runner".to_owned());
     }
     let mut found = here.context(header, process);
-    if let (Ok(context), Some(_)) = (&mut found, runner) {
-        context.runner = RunnerPart::Manager;
+    if let Ok(context) = &mut found {
+        if runner.is_some() {
+            context.runner = RunnerPart::Manager;
+        }
+        if overwritten.contains(&process.pid) {
+            context.environment = EnvironmentSource::Overwritten;
+        }
     }
     if is_main {
         return found;

@@ -1,4 +1,4 @@
-//! What container engines say over their API: names, images and labels of the running containers.
+//! What container engines say over their API: names, images and labels of the running containers, and what they start processes in one with.
 //!
 //! The API only adds to what procfs shows; a socket that is not there is no source, one that refuses or does not answer in time is a note.
 //! Of the labels only those of GitLab Runner and Compose are kept. A socket that belongs to neither root nor ourselves is not asked: it could
@@ -8,10 +8,15 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use bollard::query_parameters::ListContainersOptions;
+use bollard::errors::Error;
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
 use bollard::{ClientVersion, Docker};
 
+use zeroize::Zeroize;
+
 use crate::snapshot::ObjectId;
+use crate::snapshot::secret::Secret;
 
 /// How long one engine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,6 +43,8 @@ pub struct Named {
     pub created: Option<i64>,
     /// The process that listens at the engine's socket (`unix(7)`, `SO_PEERCRED`); behind a socket unit that is the service manager.
     pub server: Option<ObjectId>,
+    /// The socket of the engine that was asked.
+    pub socket: String,
 }
 
 /// What all engines said.
@@ -75,7 +82,9 @@ pub async fn ask(sockets: &[String], labels: &[String]) -> Engines {
         match tokio::time::timeout(PATIENCE, containers(socket, labels)).await {
             Ok(Ok(found)) => {
                 let server = server(socket);
-                let of_it = |named: Named| (named.id.clone(), Named { server: server.clone(), ..named });
+                let of_it = |named: Named| {
+                    (named.id.clone(), Named { server: server.clone(), socket: socket.clone(), ..named })
+                };
                 engines.containers.extend(found.into_iter().map(of_it));
             }
             Ok(Err(error)) => engines.notes.push(format!("{socket} did not list its containers: {}", cause(&error))),
@@ -102,24 +111,50 @@ fn server(socket: &str) -> Option<ObjectId> {
     Some(ObjectId::process(boot.trim(), pid, ticks))
 }
 
-async fn containers(socket: &str, labels: &[String]) -> Result<Vec<Named>, bollard::errors::Error> {
-    // Engines refuse versions that they do not know yet or no more; these two are known to all since Docker 20.10.
-    let versions =
-        [(1, 41), (1, 44)].map(|(major_version, minor_version)| ClientVersion { major_version, minor_version });
-    let [old, new] = &versions;
-    let summaries = match list(socket, old).await {
-        Err(bollard::errors::Error::DockerResponseServerError { status_code: 400, .. }) => list(socket, new).await?,
+/// What the engine of this container starts processes in it with, as `docker exec` does: NUL-separated entries. `HOME` is there only where somebody set
+/// it; without it the runtime takes the one of `/etc/passwd`.
+pub async fn environment(named: &Named) -> Result<Secret, String> {
+    let socket = &named.socket;
+    let answer = match tokio::time::timeout(PATIENCE, described(socket, &named.id)).await {
+        Ok(answer) => answer.map_err(|error| format!("{socket} did not describe {}: {}", named.name, cause(&error)))?,
+        Err(_) => return Err(format!("{socket} did not describe {} within {} s", named.name, PATIENCE.as_secs())),
+    };
+    let mut text = Vec::new();
+    for mut entry in answer.config.and_then(|config| config.env).unwrap_or_default() {
+        text.extend_from_slice(entry.as_bytes());
+        text.push(0);
+        entry.zeroize();
+    }
+    Ok(Secret::new(text))
+}
+
+async fn described(socket: &str, id: &str) -> Result<ContainerInspectResponse, Error> {
+    let wanted = None::<InspectContainerOptions>;
+    match engine(socket, OLD)?.inspect_container(id, wanted.clone()).await {
+        Err(error) if is_about_the_version(&error) => engine(socket, NEW)?.inspect_container(id, wanted).await,
+        answer => answer,
+    }
+}
+
+async fn containers(socket: &str, labels: &[String]) -> Result<Vec<Named>, Error> {
+    let wanted = None::<ListContainersOptions>;
+    let summaries = match engine(socket, OLD)?.list_containers(wanted.clone()).await {
+        Err(error) if is_about_the_version(&error) => engine(socket, NEW)?.list_containers(wanted).await?,
         answer => answer?,
     };
     Ok(summaries.into_iter().take(CAP).filter_map(|summary| named(summary, labels)).collect())
 }
 
-async fn list(
-    socket: &str,
-    version: &ClientVersion,
-) -> Result<Vec<bollard::models::ContainerSummary>, bollard::errors::Error> {
-    let engine = Docker::connect_with_unix(socket, PATIENCE.as_secs(), version)?;
-    engine.list_containers(None::<ListContainersOptions>).await
+/// Engines refuse versions that they do not know yet or no more; these two are known to all since Docker 20.10.
+const OLD: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
+const NEW: ClientVersion = ClientVersion { major_version: 1, minor_version: 44 };
+
+fn is_about_the_version(error: &Error) -> bool {
+    matches!(error, Error::DockerResponseServerError { status_code: 400, .. })
+}
+
+fn engine(socket: &str, version: ClientVersion) -> Result<Docker, Error> {
+    Docker::connect_with_unix(socket, PATIENCE.as_secs(), &version)
 }
 
 fn named(summary: bollard::models::ContainerSummary, wanted: &[String]) -> Option<Named> {
@@ -136,6 +171,7 @@ fn named(summary: bollard::models::ContainerSummary, wanted: &[String]) -> Optio
         binds: binds.filter_map(|mount| Some((mount.source?, mount.destination?))).collect(),
         created: summary.created,
         server: None,
+        socket: String::new(),
         id,
     })
 }

@@ -3,7 +3,7 @@
 //! Kernel threads, zombies, ourselves and our children are none of them, and neither are the children of another run. A process that cannot be looked into (its namespaces are unreadable)
 //! is kept with the reason, so that nothing is lost silently.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::pipeline::job_of_environ;
 use crate::context::enter::ARGUMENT;
 use crate::formats::cgroup::Owner;
 use crate::formats::status::Status;
-use crate::formats::{cgroup, stat, status};
+use crate::formats::{cgroup, environ, stat, status};
 use crate::snapshot::PipelineJob;
 use crate::sys::LookError;
 use crate::sys::process::{NAMESPACES, NamespaceNumber, ProcessDirectory};
@@ -163,16 +163,34 @@ pub fn ancestors(pid: u32, parents: &BTreeMap<u32, u32>) -> impl Iterator<Item =
         .take(parents.len())
 }
 
-/// The youngest of these processes, given oldest first, that has the variables of a job, and why one could not be asked where none has. One that
-/// began less than 200 ms ago is likely to end before it is looked at, and gives way to an older one.
-pub fn job<'a>(members: &[&'a Process]) -> (Option<(&'a Process, PipelineJob)>, Option<LookError>) {
-    youngest_lasting(members, ticks_since_boot(), |process| job_of_variables(process.pid))
+/// What the environments of some processes tell.
+pub struct Told<'a> {
+    /// The youngest process that has the variables of a job. One that began less than 200 ms ago is likely to end before it is looked at, and gives
+    /// way to an older one.
+    pub job: Option<(&'a Process, PipelineJob)>,
+    /// Why a process could not be asked, where none has them.
+    pub unseen: Option<LookError>,
+    /// Those that wrote over their environment, among all where none has them.
+    pub overwritten: BTreeSet<u32>,
+}
+
+/// Asks these processes, given oldest first.
+pub fn told<'a>(members: &[&'a Process]) -> Told<'a> {
+    let mut overwritten = BTreeSet::new();
+    let (job, unseen) = youngest_lasting(members, ticks_since_boot(), |process| {
+        let variables = variables(process.pid)?;
+        if variables.are_overwritten {
+            overwritten.insert(process.pid);
+        }
+        Ok(variables.job)
+    });
+    Told { job, unseen, overwritten }
 }
 
 fn youngest_lasting<'a, T>(
     members: &[&'a Process],
     now: Option<u64>,
-    job_of: impl Fn(&Process) -> Result<Option<T>, LookError>,
+    mut job_of: impl FnMut(&Process) -> Result<Option<T>, LookError>,
 ) -> (Option<(&'a Process, T)>, Option<LookError>) {
     let lasts = |process: &Process| now.is_none_or(|now| now.saturating_sub(process.start_ticks) >= TICKS_TO_LAST);
     let (mut brief, mut unseen) = (None, None);
@@ -197,12 +215,19 @@ fn ticks_since_boot() -> Option<u64> {
     Some(seconds.parse::<u64>().ok()? * 100 + hundredths)
 }
 
-/// The job that the environment tells of with which the process was started. Nothing else of it is kept. Asked on a thread of its own, which is left behind after a second, for the reason given at `read_each`.
-fn job_of_variables(pid: u32) -> Result<Option<PipelineJob>, LookError> {
+/// What is kept of an environment.
+struct Variables {
+    job: Option<PipelineJob>,
+    are_overwritten: bool,
+}
+
+/// What the environment tells with which the process was started. Nothing else of it is kept. Asked on a thread of its own, which is left behind
+/// after a second, for the reason given at `read_each`.
+fn variables(pid: u32) -> Result<Variables, LookError> {
     let (sender, answer) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let answer = ProcessDirectory::open(pid).and_then(|directory| directory.text("environ")).map(|mut environ| {
-            let found = job_of_environ(&environ);
+            let found = Variables { job: job_of_environ(&environ), are_overwritten: environ::is_overwritten(&environ) };
             environ.zeroize();
             found
         });

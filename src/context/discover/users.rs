@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::here::Here;
-use super::procfs::{self, Process};
+use super::procfs::{self, Process, Told};
 use super::{Refused, Scope};
 use crate::context::{Context, EnvironmentSource, IdentitySource, RunnerPart, TakeOn};
 use crate::formats::passwd::{self, Group, User};
@@ -114,19 +114,28 @@ fn context(
             binds: None,
         });
     }
-    let (job, unseen) = procfs::job(processes);
+    let Told { job, unseen, overwritten } = procfs::told(processes);
     header.limits.extend(unseen.map(|error| format!("whether it runs a job could not be seen: {error}")));
     // The invoker's own shell knows more than the oldest process of theirs, which is often a service manager.
     let shell = invoked.and_then(|parents| {
         procfs::ancestors(std::process::id(), parents)
             .find_map(|pid| processes.iter().find(|process| process.pid == pid))
     });
+    // A session of sshd runs as its user and has written over its environment.
+    let telling = processes.iter().find(|process| !overwritten.contains(&process.pid));
     let (process_of_job, job) = job.unzip();
-    if let Some(process) = process_of_job.or(shell.copied()).or(processes.first().copied()) {
+    let oldest = telling.or(processes.first());
+    if let Some(process) = process_of_job.or(shell.copied()).or(oldest.copied()) {
         // No engine knows what runs on the host itself: only the job's own variables tell.
         (header.role, header.job) = (job.as_ref().map(|_| "job".to_owned()), job);
         header.process = here.header(ContextKind::User, &user.name, Some(process)).process;
-        return here.context(header, process);
+        let mut found = here.context(header, process);
+        if let Ok(context) = found.as_mut()
+            && overwritten.contains(&process.pid)
+        {
+            context.environment = EnvironmentSource::Overwritten;
+        }
+        return found;
     }
     if !here.is_privileged() {
         let reason = format!("it is uid {}, and taking that on takes root", user.uid);

@@ -55,6 +55,8 @@ pub enum EnvironmentSource {
     OfProcess,
     /// The caller's own, in the same form. The child is started with an empty one.
     HandedOver(#[serde(with = "secret_bytes")] Arc<Secret>),
+    /// What the container's engine says that it starts processes there with.
+    OfEngine(#[serde(with = "secret_bytes")] Arc<Secret>),
     /// Nobody knows it: a user without a process.
     Unobserved,
 }

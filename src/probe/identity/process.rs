@@ -19,6 +19,7 @@ pub(super) fn observe(target: &Target<'_>) -> Process {
             started: Fact::Absent,
             executable: Fact::Absent,
             replaced: Fact::Absent,
+            environment: Fact::Absent,
             unit: Fact::Absent,
         };
     }
@@ -30,6 +31,10 @@ pub(super) fn observe(target: &Target<'_>) -> Process {
         started: ticks.and_then(started_ms),
         executable: link.clone().map(|link| link.strip_suffix(DELETED).unwrap_or(link).to_owned()),
         replaced: link.map(|link| link.ends_with(DELETED)),
+        environment: target
+            .environment
+            .as_ref()
+            .map(|read| if read.is_of_engine() { "engine" } else { "process" }.to_owned()),
         unit: fact(target.process.cgroup.as_ref().map_err(Clone::clone)).and_then(|text| match cgroup::owner(text) {
             Some(Owner::Unit(unit)) => Fact::Present(unit),
             Some(Owner::Container(_) | Owner::Machine(_)) | None => Fact::Absent,

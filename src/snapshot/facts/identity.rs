@@ -166,6 +166,10 @@ pub struct Process {
     /// Whether that executable was replaced or deleted since it started.
     #[schemars(extend("x-disclosure" = "public"))]
     pub replaced: Fact<bool>,
+    /// Where its environment was read: `process`, what it was started with (`proc_pid_environ(5)`); or `engine`, what its engine says that it starts
+    /// processes there with, for the process has written over its own (`setproctitle(3)`).
+    #[schemars(extend("x-disclosure" = "public"))]
+    pub environment: Fact<String>,
     /// The systemd unit, by its control group.
     pub unit: Fact<String>,
 }
