@@ -1,7 +1,7 @@
 //! A registry as a job and as the engine that it drives see it. The engine is a real one of its own: another `dockerd`, with its own certificates and, where a
 //! world wants it, in another network; what it then answers to `docker pull` is the oracle.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,7 @@ impl Second {
         second
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -83,7 +83,7 @@ impl Second {
     }
 
     /// A home whose Docker client is logged in at this registry.
-    fn home(&self, whose: &str, registry: &str) -> std::path::PathBuf {
+    fn home(&self, whose: &str, registry: &str) -> PathBuf {
         let home = self.path(whose);
         std::fs::create_dir_all(home.join(".docker")).expect("mkdir");
         let auth = STANDARD.encode(format!("{}:{}", Registry::LOGIN.0, Registry::LOGIN.1));
@@ -137,68 +137,80 @@ impl Drop for Second {
     }
 }
 
-/// A network for the engine: that of a container in which nothing else runs.
-fn network() -> Container {
-    Container::run("parallax-world-network", &[], BUSYBOX, SLEEP)
+/// A registry with an authority of our own, and the second engine in a network of its own.
+struct Scene {
+    second: Second,
+    /// A container in which nothing runs but that engine.
+    apart: Container,
+    authority: Authority,
+    /// What trusts that authority.
+    bundle: PathBuf,
+    /// The registry's name, as images are called after it.
+    name: String,
+    _registry: Registry,
+    directory: tempfile::TempDir,
+}
+
+impl Scene {
+    fn set() -> Self {
+        let directory = shared();
+        let authority = Authority::new("Parallax World CA");
+        let registry = Registry::start_tls(&authority.issue(&gateway(), 2090));
+        let apart = Container::run("parallax-world-network", &[], BUSYBOX, SLEEP);
+        Self {
+            second: Second::start(&apart),
+            apart,
+            bundle: authority.bundle(directory.path(), "ca.crt"),
+            name: format!("{}:{}", gateway(), registry.port),
+            _registry: registry,
+            authority,
+            directory,
+        }
+    }
 }
 
 pub fn a_registry_whose_authority_is_in_the_jobs_bundle_and_not_in_the_engines() {
-    let directory = shared();
-    let ours = Authority::new("Parallax World CA");
-    let bundle = ours.bundle(directory.path(), "ca.crt");
-    let registry = Registry::start_tls(&ours.issue(&gateway(), 2090));
-    let name = format!("{}:{}", gateway(), registry.port);
-    let apart = network();
-    let second = Second::start(&apart);
+    let scene = Scene::set();
+    let (second, name, bundle) = (&scene.second, &scene.name, &scene.bundle);
     let run = |authority: Option<&Authority>| {
-        second.trust(&name, authority);
-        let (_user, _job) = (second.user(&name, &bundle), second.job(&name, &bundle));
-        let said = second.pull(&name);
+        second.trust(name, authority);
+        let (_user, _job) = (second.user(name, bundle), second.job(name, bundle));
+        let said = second.pull(name);
         assert_eq!(said.contains("x509"), authority.is_none(), "{said}");
         second.look()
     };
-    let (broken, repaired) = (run(None), run(Some(&ours)));
-    assert_twins("registry-authority", &broken, &repaired, "engine/registry-trusted", &[&name, USER]);
-    assert_mended(&broken, &repaired, "engine/registry-trusted", &[&name, "(job"]);
+    let (broken, repaired) = (run(None), run(Some(&scene.authority)));
+    assert_twins("registry-authority", &broken, &repaired, "engine/registry-trusted", &[name, USER]);
+    assert_mended(&broken, &repaired, "engine/registry-trusted", &[name, "(job"]);
     let found = broken.with_outcome("incoherent");
     assert!(found.len() == 2 && found.iter().all(|row| row.contains("engine/registry-trusted")), "{found:#?}");
 }
 
 pub fn a_registry_that_the_job_reaches_and_its_engine_does_not() {
-    let directory = shared();
-    let ours = Authority::new("Parallax World CA");
-    let bundle = ours.bundle(directory.path(), "ca.crt");
-    let registry = Registry::start_tls(&ours.issue(&gateway(), 2090));
-    let name = format!("{}:{}", gateway(), registry.port);
-    let apart = network();
-    let second = Second::start(&apart);
-    second.trust(&name, Some(&ours));
+    let scene = Scene::set();
+    let (second, name, bundle) = (&scene.second, &scene.name, &scene.bundle);
+    second.trust(name, Some(&scene.authority));
     let run = |broken: bool| {
         let change = if broken { "add" } else { "del" };
-        configure_network(&apart, &["ip", "route", change, "unreachable", &gateway()]);
-        let _user = second.user(&name, &bundle);
-        let said = second.pull(&name);
+        configure_network(&scene.apart, &["ip", "route", change, "unreachable", &gateway()]);
+        let _user = second.user(name, bundle);
+        let said = second.pull(name);
         assert_eq!(said.contains("no route to host"), broken, "{said}");
         second.look()
     };
     let (broken, repaired) = (run(true), run(false));
-    assert_twins("registry-reached", &broken, &repaired, "engine/registry-reached", &[&name]);
+    assert_twins("registry-reached", &broken, &repaired, "engine/registry-reached", &[name]);
     let found = broken.with_outcome("incoherent");
     assert!(found.len() == 1 && found[0].contains("engine/registry-reached"), "{found:#?}");
 }
 
 /// A process of an ordinary user that calls itself an engine and names the socket of the real one.
 pub fn who_only_calls_himself_the_engine_is_asked_of_nobodys_registries() {
-    let directory = shared();
-    let ours = Authority::new("Parallax World CA");
-    let bundle = ours.bundle(directory.path(), "ca.crt");
-    let registry = Registry::start_tls(&ours.issue(&gateway(), 2090));
-    let name = format!("{}:{}", gateway(), registry.port);
-    let apart = network();
-    let second = Second::start(&apart);
-    second.trust(&name, Some(&ours));
-    let (_user, _process) = second.user(&name, &bundle);
-    let fake = directory.path().join("dockerd");
+    let scene = Scene::set();
+    let (second, name, bundle) = (&scene.second, &scene.name, &scene.bundle);
+    second.trust(name, Some(&scene.authority));
+    let (_user, _process) = second.user(name, bundle);
+    let fake = scene.directory.path().join("dockerd");
     std::fs::copy("/bin/bash", &fake).expect("a copy");
     let socket = format!("unix://{}", second.path("docker.sock").display());
     let mut command = Command::new("setpriv");
@@ -214,7 +226,7 @@ pub fn who_only_calls_himself_the_engine_is_asked_of_nobodys_registries() {
     let snapshot: serde_json::Value = serde_json::from_slice(&probe.stdout).expect("a snapshot");
     let engine = &snapshot["facts"]["engine"];
     assert_eq!((&engine["is_engine"], &engine["socket"]), (&true.into(), &serde_json::Value::Null), "{engine:#}");
-    let rows = report.rows("engine/registry-reached", &[&name]);
+    let rows = report.rows("engine/registry-reached", &[name]);
     assert_eq!(rows.len(), 1, "the engine that listens is asked, and nobody else: {rows:#?}");
     assert_eq!(rows[0]["outcome"], "coherent", "{:#}", rows[0]);
 }
