@@ -196,33 +196,56 @@ fn cut(document: &mut Value, list: &str) -> bool {
 
 /// Takes each of `names` away by `lose`, from one context of every world, another one each time; with `PARALLAX_LAWS=all` from every context.
 fn hold(names: &BTreeSet<String>, lose: fn(&mut Value, &str) -> bool, at_least: usize) {
-    let everywhere = std::env::var_os("PARALLAX_LAWS").is_some_and(|value| value == "all");
     let catalogue = Catalogue::builtin().expect("the catalogue");
-    let look = |snapshots: &[Snapshot]| evaluate(&catalogue, snapshots, &Options::default()).expect("no waivers");
     let (mut wrong, mut tried) = (Vec::new(), 0);
-    for (turn, world) in worlds().iter().enumerate() {
-        let documents = documents(world);
-        let snapshots: Vec<Snapshot> = documents.iter().map(snapshot).collect();
-        let before = look(&snapshots);
-        for (number, name) in names.iter().enumerate() {
-            for (index, document) in documents.iter().enumerate() {
-                let mut document = document.clone();
-                if !everywhere && (turn + number) % documents.len() != index || !lose(&mut document, name) {
-                    continue;
-                }
-                // A plain text of an element can't be unobserved; the element as a whole can.
-                let Ok(altered) = Snapshot::from_json(document.to_string().as_bytes()) else { continue };
-                let mut snapshots = snapshots.clone();
-                snapshots[index] = altered;
-                let place = world.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let lost = format!("{name} of {} in {place}", snapshots[index].context.id);
-                wrong.extend(broken(&before, &look(&snapshots), &lost));
-                tried += 1;
-            }
+    let worlds: Vec<_> = worlds().into_iter().enumerate().collect();
+    let share = worlds.len().div_ceil(std::thread::available_parallelism().map_or(1, usize::from));
+    std::thread::scope(|scope| {
+        let of_share = |worlds: &[(usize, PathBuf)]| {
+            let of_world = |(turn, world): &(usize, PathBuf)| hold_in(&catalogue, world, *turn, names, lose);
+            worlds.iter().map(of_world).collect::<Vec<_>>()
+        };
+        let shares: Vec<_> = worlds.chunks(share).map(|worlds| scope.spawn(move || of_share(worlds))).collect();
+        for (broken, count) in shares.into_iter().flat_map(|share| share.join().expect("no panic")) {
+            wrong.extend(broken);
+            tried += count;
         }
-    }
+    });
     assert!(tried >= at_least, "{tried} observations were taken away");
     assert!(wrong.is_empty(), "{} of {tried}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The same in one world: what is broken, and how often something was taken away.
+fn hold_in(
+    catalogue: &Catalogue,
+    world: &Path,
+    turn: usize,
+    names: &BTreeSet<String>,
+    lose: fn(&mut Value, &str) -> bool,
+) -> (Vec<String>, usize) {
+    let everywhere = std::env::var_os("PARALLAX_LAWS").is_some_and(|value| value == "all");
+    let look = |snapshots: &[Snapshot]| evaluate(catalogue, snapshots, &Options::default()).expect("no waivers");
+    let (mut wrong, mut tried) = (Vec::new(), 0);
+    let documents = documents(world);
+    let snapshots: Vec<Snapshot> = documents.iter().map(snapshot).collect();
+    let before = look(&snapshots);
+    for (number, name) in names.iter().enumerate() {
+        for (index, document) in documents.iter().enumerate() {
+            let mut document = document.clone();
+            if !everywhere && (turn + number) % documents.len() != index || !lose(&mut document, name) {
+                continue;
+            }
+            // A plain text of an element can't be unobserved; the element as a whole can.
+            let Ok(altered) = Snapshot::from_json(document.to_string().as_bytes()) else { continue };
+            let mut snapshots = snapshots.clone();
+            snapshots[index] = altered;
+            let place = world.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let lost = format!("{name} of {} in {place}", snapshots[index].context.id);
+            wrong.extend(broken(&before, &look(&snapshots), &lost));
+            tried += 1;
+        }
+    }
+    (wrong, tried)
 }
 
 fn facts() -> BTreeSet<String> {
