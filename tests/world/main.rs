@@ -178,6 +178,10 @@ const WORLDS: &[World] = &[
         "a_builder_whose_host_key_the_user_knows_and_the_daemon_does_not",
         ssh::a_builder_whose_host_key_the_user_knows_and_the_daemon_does_not,
     ),
+    (
+        "a_builder_for_which_the_user_has_a_key_and_the_daemon_none",
+        ssh::a_builder_for_which_the_user_has_a_key_and_the_daemon_none,
+    ),
     ("a_name_under_which_one_job_meets_another_ssh_server", ssh::a_name_under_which_one_job_meets_another_ssh_server),
     ("a_server_that_was_given_a_new_host_key", ssh::a_server_that_was_given_a_new_host_key),
     ("a_key_for_a_store_behind_ssh_that_the_job_cannot_use", ssh::a_key_for_a_store_behind_ssh_that_the_job_cannot_use),

@@ -145,6 +145,47 @@ pub fn a_builder_whose_host_key_the_user_knows_and_the_daemon_does_not() {
     assert_eq!(repaired.row("ssh/daemon-knows", &[&address])["outcome"], "coherent");
 }
 
+pub fn a_builder_for_which_the_user_has_a_key_and_the_daemon_none() {
+    image::for_ssh().expect("the image");
+    let mut nix = NixDaemon::start("");
+    let (own, users) = (nix.path("keys/builder"), nix.path("home/.ssh/id_ed25519"));
+    let authorized = format!("{}\n{}", key(&own, "ed25519"), key(&users, "ed25519"));
+    chown(&users, Some(1000), Some(1000)).expect("chown");
+    let server = SshServer::start(nix.directory.path(), "builder", &authorized);
+    let (address, socket) = (server.address.clone(), nix.text("var/daemon-socket"));
+    let target = format!("root@{address}");
+    write(&nix.path("home/.ssh/known_hosts"), &server.line(&address), 0o644);
+    let mut run = |column: &str| {
+        let line = format!("ssh://{target} x86_64-linux {column} 4 1 - - {}\n", base64(&server.public));
+        write(&nix.path("etc/machines"), &line, 0o644);
+        nix.restart();
+        let mounts = [
+            format!("{socket}:/nix/var/nix/daemon-socket"),
+            format!("{}:/etc/nix/machines:ro", nix.text("etc/machines")),
+            format!("{}:/home/job/.ssh:ro", nix.text("home/.ssh")),
+        ];
+        let mut options = JOB.to_vec();
+        mounts.iter().for_each(|mount| options.extend(["-v", mount.as_str()]));
+        options.extend(["-u", "1000:1000", "-e", "HOME=/home/job", "-e", "NIX_REMOTE=daemon"]);
+        let job = Container::run("parallax-world-job", &options, SSH, SLEEP);
+        ssh_in(&job, &[&target, "true"]).expect("by hand, as the user, it works");
+        let mut ssh_of_daemon = Command::new("ssh");
+        let known = format!("UserKnownHostsFile={}", nix.text("home/.ssh/known_hosts"));
+        ssh_of_daemon.args(["-o", "BatchMode=yes", "-o", &known]).env_remove("SSH_AUTH_SOCK");
+        if column != "-" {
+            ssh_of_daemon.args(["-i", column]);
+        }
+        let (gets_in, text) = ssh(ssh_of_daemon.args([&target, "true"]));
+        assert_eq!(gets_in, column != "-", "as root, as the daemon does: {text}");
+        assert_eq!(text.contains("Permission denied"), column == "-", "{text}");
+        doctor(&[], &nix.environment())
+    };
+    let (broken, repaired) = (run("-"), run(&own.display().to_string()));
+    assert_twins("builder-key", &broken, &repaired, "ssh/daemon-key", &[&address]);
+    let found = broken.with_outcome("incoherent");
+    assert!(found.len() == 1 && found[0].contains("ssh/daemon-key"), "{found:#?}");
+}
+
 /// A job with a store of its own that substitutes from the builder.
 fn job(directory: &Path, name: &str, server: &SshServer, known: &str, parameters: &str, options: &[&str]) -> Container {
     let (conf, hosts) = (directory.join(format!("{name}.conf")), directory.join(format!("{name}.known")));
