@@ -13,5 +13,6 @@ pub mod peer;
 pub mod process;
 pub mod root;
 pub mod seccomp;
+mod tcp_table;
 
 pub use root::{Access, Kind, LookError, Root, Seen};

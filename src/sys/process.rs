@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::root::{LookError, refused};
+use super::tcp_table;
 
 /// The most that is read of one text; mountinfo and environ of large hosts stay below it.
 const CAP: usize = 4 << 20;
@@ -36,7 +37,9 @@ pub struct ProcessTexts {
     pub command_line: Text,
     /// Where `exe` points, with ` (deleted)` where it was.
     pub executable: Result<String, LookError>,
+    /// As far as sockets listen; empty where the namespace has no socket of TCP.
     pub tcp: Text,
+    /// The same of IPv6.
     pub tcp6: Text,
     pub udp: Text,
     pub udp6: Text,
@@ -74,11 +77,16 @@ impl ProcessDirectory {
 
     /// Reads one text beneath it.
     pub fn text(&self, name: &str) -> Text {
+        self.text_until(name, |_| false)
+    }
+
+    /// Reads one text, until what was read of it is enough.
+    pub(super) fn text_until(&self, name: &str, is_enough: impl Fn(&[u8]) -> bool) -> Text {
         let path = format!("/proc/{}/{name}", self.pid);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let file =
             rustix::fs::openat(&self.directory, name, flags, Mode::empty()).map_err(|errno| refused(&path, errno))?;
-        contents(&file, path)
+        contents(&file, path, is_enough)
     }
 
     /// Where one of its links points.
@@ -146,8 +154,8 @@ impl ProcessDirectory {
             environ: self.text("environ"),
             command_line: self.text("cmdline"),
             executable: self.link("exe"),
-            tcp: self.text("net/tcp"),
-            tcp6: self.text("net/tcp6"),
+            tcp: tcp_table::listening(self, "tcp"),
+            tcp6: tcp_table::listening(self, "tcp6"),
             udp: self.text("net/udp"),
             udp6: self.text("net/udp6"),
             if_inet6: self.text("net/if_inet6"),
@@ -161,10 +169,10 @@ impl ProcessDirectory {
 pub fn text_at(path: &str) -> Text {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| refused(path, errno))?;
-    contents(&file, path.to_owned())
+    contents(&file, path.to_owned(), |_| false)
 }
 
-fn contents(file: &OwnedFd, path: String) -> Text {
+fn contents(file: &OwnedFd, path: String, is_enough: impl Fn(&[u8]) -> bool) -> Text {
     let mut bytes = Vec::new();
     let mut chunk = vec![0; 16 * 1024];
     loop {
@@ -176,6 +184,9 @@ fn contents(file: &OwnedFd, path: String) -> Text {
         }
         if bytes.len() > CAP {
             return Err(LookError::TooLong { path, cap: CAP });
+        }
+        if is_enough(&bytes) {
+            return Ok(bytes);
         }
     }
 }
