@@ -2,8 +2,7 @@
 //!
 //! Nothing here goes by what the process says of itself, but the word for its role: an environment and a name are its own choice.
 
-use std::collections::BTreeMap;
-
+use super::Refused;
 use super::containers::{self, Units};
 use super::docker::Named;
 use super::here::Here;
@@ -11,9 +10,8 @@ use super::names::{self, Names};
 use super::pipeline::{PREFIX, Part};
 use super::procfs::{self, Process};
 use super::users::Accounts;
-use super::{Discovered, Refused};
 use crate::context::{Context, EnvironmentSource, RunnerPart};
-use crate::snapshot::{ContextKind, Header, ObjectId};
+use crate::snapshot::{ContextKind, Header};
 
 /// A process, across the reuse of its pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,20 +83,6 @@ fn of_user(here: &Here<'_>, process: &Process, accounts: &Accounts) -> Header {
     let mut header = here.header(ContextKind::User, &name, Some(process));
     header.user = Some(name);
     header
-}
-
-/// What engines say of the containers that contexts are of, by the contexts' ids.
-pub fn engines(here: &Here<'_>, found: &Discovered, units: &Units<'_>, names: &Names<'_>) -> BTreeMap<String, Named> {
-    let mut by_process: BTreeMap<ObjectId, &Named> = BTreeMap::new();
-    for (standing, (members, _)) in units {
-        let Some(named) = names.engine_of(standing) else { continue };
-        by_process.extend(members.iter().map(|one| (ObjectId::process(&here.boot, one.pid, one.start_ticks), named)));
-    }
-    let headers = found.contexts.iter().map(|context| &context.header);
-    let headers = headers.chain(found.refused.iter().map(|refused| &refused.header));
-    headers
-        .filter_map(|header| Some((header.id.clone(), (*by_process.get(header.process.as_ref()?)?).clone())))
-        .collect()
 }
 
 impl Named {

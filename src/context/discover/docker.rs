@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -13,6 +14,8 @@ use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
 use bollard::{ClientVersion, Docker};
 
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use zeroize::Zeroize;
 
 use crate::snapshot::ObjectId;
@@ -20,6 +23,8 @@ use crate::snapshot::secret::Secret;
 
 /// How long one engine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How many questions an engine is asked at once.
+const AT_ONCE: usize = 8;
 /// Most containers that are taken from one engine.
 const CAP: usize = 20_000;
 /// The sockets that engines have by default.
@@ -111,21 +116,39 @@ fn server(socket: &str) -> Option<ObjectId> {
     Some(ObjectId::process(boot.trim(), pid, ticks))
 }
 
-/// What the engine of this container starts processes in it with, as `docker exec` does: NUL-separated entries. `HOME` is there only where somebody set
-/// it; without it the runtime takes the one of `/etc/passwd`.
-pub async fn environment(named: &Named) -> Result<Secret, String> {
-    let socket = &named.socket;
-    let answer = match tokio::time::timeout(PATIENCE, described(socket, &named.id)).await {
-        Ok(answer) => answer.map_err(|error| format!("{socket} did not describe {}: {}", named.name, cause(&error)))?,
-        Err(_) => return Err(format!("{socket} did not describe {} within {} s", named.name, PATIENCE.as_secs())),
-    };
+/// What the engines of these containers start processes in them with, as `docker exec` does: NUL-separated entries, or why that is not known, by the
+/// container's id. `HOME` is there only where somebody set it; without it the runtime takes the one of `/etc/passwd`. One container of which its engine
+/// does not speak, as of one that it is about to stop, takes no time from the others.
+pub async fn environments(wanted: Vec<Named>) -> BTreeMap<String, Result<Arc<Secret>, String>> {
+    let until = tokio::time::Instant::now() + PATIENCE;
+    let late =
+        |named: &Named| format!("{} did not describe {} within {} s", named.socket, named.name, PATIENCE.as_secs());
+    let mut answers: BTreeMap<_, _> = wanted.iter().map(|named| (named.id.clone(), Err(late(named)))).collect();
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = JoinSet::new();
+    for named in wanted {
+        let turns = Arc::clone(&turns);
+        running.spawn(async move {
+            let _turn = turns.acquire().await;
+            let answer = described(&named.socket, &named.id).await;
+            let failed = |error| format!("{} did not describe {}: {}", named.socket, named.name, cause(&error));
+            (named.id.clone(), answer.map(entries).map_err(failed))
+        });
+    }
+    while let Ok(Some(joined)) = tokio::time::timeout_at(until, running.join_next()).await {
+        answers.extend(joined);
+    }
+    answers
+}
+
+fn entries(answer: ContainerInspectResponse) -> Arc<Secret> {
     let mut text = Vec::new();
     for mut entry in answer.config.and_then(|config| config.env).unwrap_or_default() {
         text.extend_from_slice(entry.as_bytes());
         text.push(0);
         entry.zeroize();
     }
-    Ok(Secret::new(text))
+    Arc::new(Secret::new(text))
 }
 
 async fn described(socket: &str, id: &str) -> Result<ContainerInspectResponse, Error> {
@@ -178,8 +201,9 @@ fn named(summary: bollard::models::ContainerSummary, wanted: &[String]) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use super::{ask, named};
+    use super::{ask, environments, named};
     use bollard::models::ContainerSummary;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[test]
     fn only_the_labels_of_the_runner_and_of_compose_are_kept() {
@@ -205,6 +229,42 @@ mod tests {
         let engines = ask(&[path.to_string_lossy().into_owned()], &[]).await;
         assert!(begun.elapsed().as_secs() < 5);
         assert!(engines.notes[0].contains("did not"), "{:?}", engines.notes);
+    }
+
+    /// Stands in for an engine that hangs over one container, which no real one can be brought to.
+    async fn engine_that_hangs_over(id: String, listener: tokio::net::UnixListener) {
+        let body = r#"{"Config":{"Env":["PATH=/bin","A=b"]}}"#;
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut kept = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 4096];
+            let count = stream.read(&mut request).await.unwrap_or_default();
+            if !String::from_utf8_lossy(&request[..count]).contains(&id) {
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+            kept.push(stream);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_container_that_its_engine_hangs_over_takes_no_environment_from_another() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("docker.sock");
+        let listener = tokio::net::UnixListener::bind(&path).expect("a socket");
+        let of = |digit: &str| {
+            let summary = ContainerSummary { id: Some(digit.repeat(64)), ..ContainerSummary::default() };
+            let named = named(summary, &[]).expect("a container");
+            super::Named { socket: path.to_string_lossy().into_owned(), ..named }
+        };
+        tokio::spawn(engine_that_hangs_over("a".repeat(64), listener));
+        let answers = environments(vec![of("a"), of("b")]).await;
+        let known = answers[&"b".repeat(64)].as_ref().expect("an environment");
+        assert_eq!(known.expose(), b"PATH=/bin\0A=b\0");
+        let reason = answers[&"a".repeat(64)].as_ref().err().expect("a reason");
+        assert!(reason.contains("did not describe aaaaaaaaaaaa within 2 s"), "{reason}");
     }
 
     #[tokio::test]

@@ -8,13 +8,13 @@ pub mod services;
 
 mod asking;
 mod containers;
+mod engines;
 mod here;
 mod names;
 mod pipeline;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Context, EnvironmentSource, RunnerPart};
@@ -157,29 +157,9 @@ pub async fn discover(scope: &Scope) -> Discovered {
     make_unique(&mut found);
     found.asking =
         scope.asker.and_then(|asker| asking::find(&here, asker, &processes.others, &gathered, &names, &accounts));
-    found.engines = asking::engines(&here, &found, &gathered, &names);
-    add_from_engines(&mut found).await;
+    found.engines = engines::of_contexts(&here, &found, &gathered, &names);
+    engines::add(&mut found).await;
     found
-}
-
-/// What engines alone know of the contexts in their containers.
-async fn add_from_engines(found: &mut Discovered) {
-    let asking = found.asking.as_mut();
-    let asking = asking.and_then(|asking| Some((asking.context.as_mut().ok()?, asking.engine.as_ref())));
-    let listed = found.contexts.iter_mut().map(|context| {
-        let named = found.engines.get(&context.header.id);
-        (context, named)
-    });
-    for (context, named) in listed.chain(asking) {
-        let Some(named) = named else { continue };
-        context.binds = Some(named.binds.clone());
-        if let EnvironmentSource::Overwritten = context.environment {
-            match docker::environment(named).await {
-                Ok(variables) => context.environment = EnvironmentSource::Engine(Arc::new(variables)),
-                Err(note) => found.notes.push(note),
-            }
-        }
-    }
 }
 
 fn sockets(scope: &Scope) -> Vec<String> {
