@@ -1,4 +1,4 @@
-//! Names and endpoints in real network namespaces, with a real name server (dnsmasq) and the C library's own answer (`getent ahosts` in a chroot)
+//! Names and endpoints in real network namespaces, with a real name server (dnsmasq) and the own answers of the C library (`getent ahosts` in a chroot) and of Go
 //! as the oracle. Needs root, `ip`, `dnsmasq`, `getent` and `chroot`.
 #![expect(
     clippy::expect_used,
@@ -255,6 +255,75 @@ fn our_answers_are_those_of_the_c_library() {
         for name in names {
             let found = glibc(&network, name);
             assert_eq!(ours(found), oracle(&space, root.path(), name), "{name} with {nsswitch} {resolv} {found:?}");
+        }
+    }
+}
+
+/// The addresses that a static program of Go gives, sorted.
+fn oracle_of_go(space: &Space, root: &Path, name: &str) -> Vec<String> {
+    let output = Command::new("ip")
+        .args(["netns", "exec", &space.name, "chroot"])
+        .arg(root)
+        .args(["/lookup", name])
+        .output()
+        .expect("lookup");
+    let mut found: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn our_answers_in_a_root_without_a_c_library_are_those_of_a_program_of_go() {
+    if !able("our_answers_in_a_root_without_a_c_library_are_those_of_a_program_of_go") {
+        return;
+    }
+    if std::env::var_os("CI").is_none() && Command::new("go").arg("version").output().is_err() {
+        eprintln!("skipped: there is no go");
+        return;
+    }
+    let root = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(root.path().join("etc")).expect("mkdir");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/names/lookup.go");
+    let mut build = Command::new("go");
+    build.env("CGO_ENABLED", "0").args(["build", "-o"]).arg(root.path().join("lookup")).arg(source);
+    assert!(build.status().expect("go starts").success(), "go builds it");
+    let mut space = Space::new();
+    space.serve(&[
+        "--host-record=both.test,10.9.8.7,fd00::7",
+        "--host-record=six.test,fd00::6",
+        "--cname=alias.test,both.test",
+        "--host-record=short.corp.test,10.9.8.1",
+        "--host-record=a.b.corp.test,10.9.8.2",
+        "--local=/localhost/",
+        "--local=/short/",
+        "--local=/a.b/",
+    ]);
+    let hosts = "127.0.0.1 localhost\n::1 localhost\n10.1.1.1 Mixed.test\n10.1.1.3 mixed.test # four.test\n";
+    let names =
+        ["localhost", "mixed.test", "both.test", "six.test", "alias.test", "short", "a.b", "nowhere.test", "BOTH.test"];
+    let endpoints = names.map(|name| named(&format!("http://{name}")));
+    for (resolv, nsswitch) in [
+        ("nameserver 127.0.0.1\nsearch corp.test test\n", None),
+        ("nameserver 127.0.0.1\nsearch corp.test\noptions ndots:3\n", Some("hosts: files dns\n")),
+        ("nameserver 127.0.0.1\n", Some("passwd: files\n")),
+    ] {
+        let file = |name: &str| root.path().join("etc").join(name);
+        std::fs::write(file("hosts"), hosts).expect("hosts");
+        std::fs::write(file("resolv.conf"), resolv).expect("resolv.conf");
+        match nsswitch {
+            Some(text) => std::fs::write(file("nsswitch.conf"), text).expect("nsswitch.conf"),
+            None => drop(std::fs::remove_file(file("nsswitch.conf"))),
+        }
+        let network = space.observe(root.path(), &endpoints);
+        for name in names {
+            let of_name = |found: &&facts::ResolvedName| found.name == name.to_lowercase();
+            let found = network.names.present().expect("names").items.iter().find(of_name).expect("the name");
+            assert_eq!(found.flavour, "go");
+            assert_eq!(
+                ours(found),
+                oracle_of_go(&space, root.path(), name),
+                "{name} with {nsswitch:?} {resolv} {found:?}"
+            );
         }
     }
 }

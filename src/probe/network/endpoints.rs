@@ -88,7 +88,8 @@ fn addresses_in(url: &EndpointUrl, named_by: &str, names: &List<ResolvedName>) -
     }
     // Behind these Nix runs ssh, which asks the C library.
     let is_ssh = matches!(url.scheme.as_deref(), Some("ssh" | "ssh-ng"));
-    let order = if is_nix(named_by) && !is_ssh { ["nix", "glibc", "musl"] } else { ["glibc", "musl", "nix"] };
+    let order =
+        if is_nix(named_by) && !is_ssh { ["nix", "glibc", "musl", "go"] } else { ["glibc", "musl", "go", "nix"] };
     let resolved = order
         .iter()
         .find_map(|flavour| names.items.iter().find(|resolved| resolved.name == host && resolved.flavour == *flavour));

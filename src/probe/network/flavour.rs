@@ -50,6 +50,16 @@ pub fn look_up(sources: &Sources, flavour: Flavour, name: &str, dns: &mut dyn Fn
     let services = match flavour {
         // musl asks the same two and stops at the first that answers; what a missing answer means is in its DNS step.
         Flavour::Musl | Flavour::Nix => crate::formats::nsswitch::default_hosts(),
+        // Go falls back to files and DNS for most lines that it does not take as they are; which ones differs between its releases.
+        Flavour::Go => match sources.services.as_ref() {
+            Fact::Present(services) if *services == crate::formats::nsswitch::default_hosts() => services.clone(),
+            Fact::Absent => crate::formats::nsswitch::default_hosts(),
+            Fact::Present(_) => {
+                let what = "nsswitch.conf for a program without a C library".to_owned();
+                return Answer::unknown(&Reason::NotEmulated { what });
+            }
+            Fact::Unobserved(reason) => return Answer::unknown(&reason),
+        },
         Flavour::Glibc => {
             match &sources.nscd {
                 Fact::Present(true) => {
@@ -128,7 +138,7 @@ fn files(sources: &Sources, flavour: Flavour, name: &str) -> Step {
     match &sources.hosts {
         Fact::Present(hosts) => {
             let mut addresses = hosts.addresses(name, reader);
-            if reader == Reader::Glibc && addresses.len() > 1 {
+            if !matches!(flavour, Flavour::Musl | Flavour::Go) && addresses.len() > 1 {
                 match &sources.multi {
                     Fact::Present(true) => {}
                     Fact::Present(false) | Fact::Absent => addresses.truncate(1),

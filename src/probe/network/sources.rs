@@ -36,6 +36,8 @@ pub enum Flavour {
     Musl,
     /// Nix has glibc ask `files dns` and nothing else (Nix `preloadNSS`, `__nss_configure_lookup`).
     Nix,
+    /// Programs that bring their own resolver, as those of Go do (Go's `net/dnsclient_unix.go`, `net/conf.go`): what runs in a root without a C library.
+    Go,
 }
 
 impl Flavour {
@@ -45,6 +47,7 @@ impl Flavour {
             Self::Glibc => "glibc",
             Self::Musl => "musl",
             Self::Nix => "nix",
+            Self::Go => "go",
         }
     }
 }
@@ -144,17 +147,19 @@ impl Sources {
         if flavour == Flavour::Musl {
             return Fact::Present(conf);
         }
-        if let Some(domains) = &self.local_domain {
-            conf.set_search(domains);
-        }
-        if let Some(options) = &self.resolver_options {
-            conf.apply_options(options);
+        if flavour != Flavour::Go {
+            if let Some(domains) = &self.local_domain {
+                conf.set_search(domains);
+            }
+            if let Some(options) = &self.resolver_options {
+                conf.apply_options(options);
+            }
         }
         if conf.search.is_none()
             && let Fact::Present(name) = &self.own_name
             && let Some((_, domain)) = name.split_once('.')
         {
-            // glibc searches the domain of the own host name (resolv.conf(5), "search").
+            // glibc and Go search the domain of the own host name (resolv.conf(5), "search").
             conf.set_search(domain);
         }
         Fact::Present(conf)
@@ -196,6 +201,9 @@ fn flavours(root: &Root, named: &[NamedEndpoint]) -> (BTreeSet<Flavour>, Option<
     }
     if note(has_file(root, "/lib", &["ld-musl-"])) {
         found.insert(Flavour::Musl);
+    }
+    if found.is_empty() && more.is_none() {
+        found.insert(Flavour::Go);
     }
     if store || named.iter().any(|endpoint| is_nix(&endpoint.named_by)) {
         found.insert(Flavour::Nix);
@@ -261,5 +269,16 @@ mod tests {
         assert_eq!((found.into_iter().collect::<Vec<_>>(), more), (vec![Flavour::Musl], None));
         std::os::unix::fs::symlink("/lib64", directory.path().join("lib64")).expect("a link to itself");
         assert!(flavours(&root, &[]).1.is_some());
+    }
+
+    #[test]
+    fn a_root_without_a_c_library_is_one_for_programs_that_bring_their_own_resolver() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let root = Root::open(directory.path()).expect("the root");
+        let found = || flavours(&root, &[]).0.into_iter().collect::<Vec<_>>();
+        assert_eq!(found(), [Flavour::Go]);
+        std::fs::create_dir(directory.path().join("lib")).expect("mkdir");
+        std::fs::write(directory.path().join("lib/libc.so.6"), "").expect("write");
+        assert_eq!(found(), [Flavour::Glibc]);
     }
 }

@@ -62,7 +62,8 @@ pub struct Listener {
 pub struct ResolvedName {
     /// The name.
     pub name: String,
-    /// Whose lookup is emulated: `glibc` (nsswitch.conf with its actions), `musl` (hosts, then DNS), `nix` (files, then DNS).
+    /// Whose lookup is emulated: `glibc` (nsswitch.conf with its actions), `musl` (hosts, then DNS), `nix` (files, then DNS),
+    /// `go` (files, then DNS; what runs in a root without a C library).
     pub flavour: String,
     /// IPv4 addresses in the order of the source; absent when the name has none.
     pub v4: Fact<Vec<String>>,
