@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::probe::logins::not_for_credentials;
 use crate::probe::reach::certificate::{self, handshake};
-use crate::probe::reach::connect::connect;
+use crate::probe::reach::connect::connect_to_any;
 use crate::probe::reach::plan::Question;
 use crate::probe::reach::proxy::{Tunnel, tunnel};
 use crate::snapshot::{Fact, Reason};
@@ -93,15 +93,15 @@ async fn asked(question: &Question, path: &str, login: Option<&HeaderValue>, dea
 
 async fn connected(question: &Question, deadline: Instant) -> Result<Option<TcpStream>, Reason> {
     let Some(proxy) = question.proxy.present() else {
-        let attempts = connect(&question.addresses, question.port, deadline).await;
-        return match (attempts.stream, &question.more) {
-            (Some((stream, _)), _) => Ok(Some(stream)),
+        let stream = connect_to_any(&question.addresses, question.port, deadline).await;
+        return match (stream, &question.more) {
+            (Some(stream), _) => Ok(Some(stream)),
             (None, Some(reason)) => Err(reason.clone()),
             (None, None) => Ok(None),
         };
     };
     let Some(port) = proxy.effective_port() else { return Ok(None) };
-    let Some((stream, _)) = connect(&question.proxy_addresses, port, deadline).await.stream else { return Ok(None) };
+    let Some(stream) = connect_to_any(&question.proxy_addresses, port, deadline).await else { return Ok(None) };
     if !question.tls {
         return Ok(Some(stream));
     }

@@ -109,6 +109,10 @@ fn no_login_is_said_where_one_of_the_addresses_is_link_local_or_a_clouds_own() {
         let reply = run(async { get(&through, "/nix-cache-info", Some(&login), deadline()).await });
         assert!(matches!(reply, Reply::Unclear(Reason::Disabled { .. })), "a proxy at {address}");
         assert!(heard.try_recv().is_err(), "{address}: nobody was to be told anything");
+        // The second address of a family is left alone where the first connects; of another family it would be called.
+        if address.is_ipv6() {
+            continue;
+        }
         let reply = run(async { get(&there, "/nix-cache-info", None, deadline()).await });
         assert!(matches!(reply, Reply::Answer { status: 200, .. }), "{address}: without a login");
     }

@@ -71,6 +71,23 @@ pub async fn connect(addresses: &[IpAddr], port: u16, deadline: Instant) -> Atte
     Attempts { stream: v4.stream.or(v6.stream), v4: v4.outcome, v6: v6.outcome, failures }
 }
 
+/// The first connection that comes about, of whichever family: who only wants an answer does not wait for a family that is silent.
+pub async fn connect_to_any(addresses: &[IpAddr], port: u16, deadline: Instant) -> Option<TcpStream> {
+    let of = |v4: bool| addresses.iter().copied().filter(move |address| address.is_ipv4() == v4).take(MAX_TRIED);
+    let mut v4 = std::pin::pin!(family(of(true).collect(), port, deadline));
+    let mut v6 = std::pin::pin!(family(of(false).collect(), port, deadline));
+    let (first, is_v4) = tokio::select! {
+        found = &mut v4 => (found, true),
+        found = &mut v6 => (found, false),
+    };
+    let stream = match first.stream {
+        None if is_v4 => v6.await.stream,
+        None => v4.await.stream,
+        found => found,
+    };
+    stream.map(|(stream, _)| stream)
+}
+
 /// What the addresses of one family came to.
 #[derive(Default)]
 struct Family {
@@ -150,5 +167,36 @@ fn of_error(errno: Option<rustix::io::Errno>) -> Outcome {
         Some(Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::NETDOWN | Errno::ADDRNOTAVAIL) => Outcome::Unreachable,
         Some(Errno::TIMEDOUT) => Outcome::Silent,
         _ => Outcome::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{Outcome, connect, connect_to_any};
+
+    #[tokio::test]
+    async fn who_wants_an_answer_waits_for_no_family_that_is_silent() {
+        let open = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = open.local_addr().expect("an address").port();
+        let full = TcpListener::bind(("::1", port)).expect("the same port");
+        // Who listens, takes no connection and has a full queue is silent (`listen(2)`).
+        rustix::net::listen(&full, 0).expect("a queue of one");
+        let _waiting = TcpStream::connect(("::1", port)).expect("the one in the queue");
+        let both: Vec<IpAddr> = ["127.0.0.1", "::1"].map(|text| text.parse().expect("an address")).into();
+        let begun = Instant::now();
+        let limit = Duration::from_secs(1);
+        let attempts = connect(&both, port, begun + limit).await;
+        assert_eq!((attempts.v4, attempts.v6), (Some(Outcome::Connected), Some(Outcome::Silent)));
+        assert!(begun.elapsed() >= limit, "what each family says takes as long as the slower one");
+        let begun = Instant::now();
+        assert!(connect_to_any(&both, port, begun + limit).await.is_some());
+        assert!(begun.elapsed() < limit, "{:?}", begun.elapsed());
+        let late = Instant::now() + limit;
+        assert!(connect_to_any(&both[1..], port, late).await.is_none(), "and a silent family alone is none");
     }
 }
