@@ -171,6 +171,10 @@ const WORLDS: &[World] = &[
         titles::a_service_that_wrote_over_its_environment_is_seen_with_what_its_engine_starts_there,
     ),
     (
+        "who_only_mounts_what_is_called_after_a_container_is_not_given_its_environment",
+        titles::who_only_mounts_what_is_called_after_a_container_is_not_given_its_environment,
+    ),
+    (
         "a_user_who_is_here_through_ssh_is_seen_with_what_the_session_gave_to_the_shell",
         titles::a_user_who_is_here_through_ssh_is_seen_with_what_the_session_gave_to_the_shell,
     ),

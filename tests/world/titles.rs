@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::doctor::{assert_mended, doctor, parallax};
 use crate::engine::{Background, Container, docker};
-use crate::image::{self, SSH};
+use crate::image::{self, BUSYBOX, SSH};
 use crate::reaching::shared;
 use crate::server::Authority;
 use crate::user::User;
@@ -123,4 +123,35 @@ pub fn a_user_who_is_here_through_ssh_is_seen_with_what_the_session_gave_to_the_
     assert_eq!(facts["identity"]["process"]["environment"], "process", "{:#}", snapshot["unobserved"]);
     assert_eq!(facts["identity"]["home"]["source"], "environment");
     assert!(!path_of(facts).is_empty(), "{:#}", facts["tools"]);
+}
+
+/// Whoever may mount in a user namespace of his own can mount what is called after another container.
+pub fn who_only_mounts_what_is_called_after_a_container_is_not_given_its_environment() {
+    let options = ["-e", "AWS_ACCESS_KEY_ID=AKIAOFTHEVICTIM", "-e", "AWS_SECRET_ACCESS_KEY=x"];
+    let victim = Container::run("parallax-world-victim", &options, BUSYBOX, &["sleep", "900"]);
+    let id = docker(&["inspect", "--format", "{{.Id}}", &victim.name]).expect("an id");
+    let directory = shared();
+    let hosts = directory.path().join("containers").join(id).join("hosts");
+    std::fs::create_dir_all(hosts.parent().expect("a directory")).expect("mkdir");
+    std::fs::write(&hosts, "127.0.0.1 localhost\n").expect("hosts");
+    let script =
+        format!("mount --bind {} /etc/hosts && exec perl -e '$0 = \"title \" x 999; sleep 900'", hosts.display());
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "unshare", "-Urmn", "sh", "-c", &script]);
+    let attacker = Background(command.spawn().expect("setpriv starts"));
+    let pid = attacker.0.id().to_string();
+    wait("it writes its title", || {
+        std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|text| text.starts_with(b"tit"))
+    });
+    let report = doctor(&[], &[]);
+    let contexts = report.json["contexts"].as_array().expect("contexts").iter();
+    let ids: Vec<_> = contexts.filter_map(|context| context["id"].as_str()?.strip_prefix("container:")).collect();
+    let other =
+        ids.iter().find(|id| id.contains("victim/")).unwrap_or_else(|| panic!("it is taken for a part of it: {ids:?}"));
+    let snapshot = probe(&["--container", other]);
+    assert_eq!(snapshot["facts"]["identity"]["process"]["executable"], "/usr/bin/perl", "{:#}", snapshot["context"]);
+    assert!(snapshot["unobserved"].get("identity.process.environment").is_some(), "{:#}", snapshot["unobserved"]);
+    assert!(!snapshot.to_string().contains("AKIAOFTHEVICTIM"));
+    let own = probe(&["--container", &victim.name]);
+    assert!(own.to_string().contains("AKIAOFTHEVICTIM"), "it is the victim's own");
 }

@@ -116,10 +116,17 @@ fn server(socket: &str) -> Option<ObjectId> {
     Some(ObjectId::process(boot.trim(), pid, ticks))
 }
 
-/// What the engines of these containers start processes in them with, as `docker exec` does: NUL-separated entries, or why that is not known, by the
-/// container's id. `HOME` is there only where somebody set it; without it the runtime takes the one of `/etc/passwd`. One container of which its engine
+/// What an engine says of one container.
+pub struct Described {
+    /// What it starts processes there with, as `docker exec` does: NUL-separated entries.
+    pub environment: Arc<Secret>,
+    /// Its first process, by the engine's pid.
+    pub process: Option<u32>,
+}
+
+/// What the engines of these containers say of each, or why that is not known, by the container's id. `HOME` is there only where somebody set it; without it the runtime takes the one of `/etc/passwd`. One container of which its engine
 /// does not speak, as of one that it is about to stop, takes no time from the others.
-pub async fn environments(wanted: Vec<Named>) -> BTreeMap<String, Result<Arc<Secret>, String>> {
+pub async fn describe(wanted: Vec<Named>) -> BTreeMap<String, Result<Described, String>> {
     let until = tokio::time::Instant::now() + PATIENCE;
     let late =
         |named: &Named| format!("{} did not describe {} within {} s", named.socket, named.name, PATIENCE.as_secs());
@@ -132,7 +139,7 @@ pub async fn environments(wanted: Vec<Named>) -> BTreeMap<String, Result<Arc<Sec
             let _turn = turns.acquire().await;
             let answer = described(&named.socket, &named.id).await;
             let failed = |error| format!("{} did not describe {}: {}", named.socket, named.name, cause(&error));
-            (named.id.clone(), answer.map(entries).map_err(failed))
+            (named.id.clone(), answer.map(Described::of).map_err(failed))
         });
     }
     while let Ok(Some(joined)) = tokio::time::timeout_at(until, running.join_next()).await {
@@ -141,14 +148,17 @@ pub async fn environments(wanted: Vec<Named>) -> BTreeMap<String, Result<Arc<Sec
     answers
 }
 
-fn entries(answer: ContainerInspectResponse) -> Arc<Secret> {
-    let mut text = Vec::new();
-    for mut entry in answer.config.and_then(|config| config.env).unwrap_or_default() {
-        text.extend_from_slice(entry.as_bytes());
-        text.push(0);
-        entry.zeroize();
+impl Described {
+    fn of(answer: ContainerInspectResponse) -> Self {
+        let mut text = Vec::new();
+        for mut entry in answer.config.and_then(|config| config.env).unwrap_or_default() {
+            text.extend_from_slice(entry.as_bytes());
+            text.push(0);
+            entry.zeroize();
+        }
+        let process = answer.state.and_then(|state| u32::try_from(state.pid?).ok());
+        Self { environment: Arc::new(Secret::new(text)), process: process.filter(|pid| *pid != 0) }
     }
-    Arc::new(Secret::new(text))
 }
 
 async fn described(socket: &str, id: &str) -> Result<ContainerInspectResponse, Error> {
@@ -201,7 +211,7 @@ fn named(summary: bollard::models::ContainerSummary, wanted: &[String]) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use super::{ask, environments, named};
+    use super::{ask, describe, named};
     use bollard::models::ContainerSummary;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -233,7 +243,7 @@ mod tests {
 
     /// Stands in for an engine that hangs over one container, which no real one can be brought to.
     async fn engine_that_hangs_over(id: String, listener: tokio::net::UnixListener) {
-        let body = r#"{"Config":{"Env":["PATH=/bin","A=b"]}}"#;
+        let body = r#"{"Config":{"Env":["PATH=/bin","A=b"]},"State":{"Pid":7}}"#;
         let answer = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
@@ -260,9 +270,9 @@ mod tests {
             super::Named { socket: path.to_string_lossy().into_owned(), ..named }
         };
         tokio::spawn(engine_that_hangs_over("a".repeat(64), listener));
-        let answers = environments(vec![of("a"), of("b")]).await;
+        let answers = describe(vec![of("a"), of("b")]).await;
         let known = answers[&"b".repeat(64)].as_ref().expect("an environment");
-        assert_eq!(known.expose(), b"PATH=/bin\0A=b\0");
+        assert_eq!((known.environment.expose(), known.process), (b"PATH=/bin\0A=b\0".as_slice(), Some(7)));
         let reason = answers[&"a".repeat(64)].as_ref().err().expect("a reason");
         assert!(reason.contains("did not describe aaaaaaaaaaaa within 2 s"), "{reason}");
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::Discovered;
 use super::containers::Units;
-use super::docker::{self, Named};
+use super::docker::{self, Described, Named};
 use super::here::Here;
 use super::names::Names;
-use crate::context::EnvironmentSource;
+use crate::context::{Context, EnvironmentSource};
 use crate::snapshot::ObjectId;
+use crate::sys::process::ProcessDirectory;
 
 /// What engines say of the containers that contexts are of, by the contexts' ids.
 pub fn of_contexts(
@@ -47,15 +48,25 @@ pub async fn add(found: &mut Discovered) {
             wanted.insert(named.id.clone(), (*named).clone());
         }
     }
-    let environments = docker::environments(wanted.into_values().collect()).await;
+    let described = docker::describe(wanted.into_values().collect()).await;
     for (context, named) in of_engines {
-        if let (EnvironmentSource::Overwritten, Some(Ok(known))) = (&context.environment, environments.get(&named.id)) {
-            context.environment = EnvironmentSource::Engine(Arc::clone(known));
+        if let (EnvironmentSource::Overwritten, Some(Ok(known))) = (&context.environment, described.get(&named.id))
+            && is_in_it(context, known)
+        {
+            context.environment = EnvironmentSource::Engine(Arc::clone(&known.environment));
         }
     }
-    let mut failed = environments.into_values().filter_map(Result::err);
+    let mut failed = described.into_values().filter_map(Result::err);
     if let Some(first) = failed.next() {
         let more = failed.count();
         found.notes.push(if more == 0 { first } else { format!("{first}; so for {more} other containers") });
     }
+}
+
+/// Whether a context stands in the mount namespace of the container's first process. A control group or a mount can be called after another
+/// container's id, and nobody is to look with the secrets of that one.
+fn is_in_it(context: &Context, described: &Described) -> bool {
+    let first = described.process.and_then(|pid| ProcessDirectory::open(pid).ok()?.namespace("mnt").ok());
+    let own = context.process.as_ref().and_then(|process| process.namespaces.get("mnt"));
+    first.is_some() && own == first.as_ref()
 }
