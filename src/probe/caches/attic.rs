@@ -227,12 +227,12 @@ type Asked = (usize, Question, String, Fact<HeaderValue>);
 fn answered(asked: Vec<Asked>, caches: &mut [AtticCache], keys: &Fact<List<TrustedKey>>) {
     for (at, question, ..) in &asked {
         if let Some(cache) = caches.get_mut(*at) {
-            fill(cache, Reply::Unclear(late(question)), keys);
+            fill(cache, Reply::Unclear(late(question, LIMIT)), keys);
         }
     }
     let work = asked
         .into_iter()
-        .map(|(at, question, path, header)| async move { (at, get_as(&question, &path, &header).await) });
+        .map(|(at, question, path, header)| async move { (at, get_as(&question, &path, &header, LIMIT).await) });
     for (at, reply) in super::all(work, LIMIT) {
         if let Some(cache) = caches.get_mut(at) {
             fill(cache, reply, keys);

@@ -226,10 +226,10 @@ impl Cachix {
         let header = bearer(target, &self.token);
         let mut work = Vec::new();
         for (at, cache) in caches.iter_mut().enumerate() {
-            fill(cache, Reply::Unclear(late(question)));
+            fill(cache, Reply::Unclear(late(question, LIMIT)));
             let (question, header) = (question.clone(), header.clone());
             let path = format!("{base}/api/v1/cache/{}", cache.cache);
-            work.push(async move { (at, get_as(&question, &path, &header).await) });
+            work.push(async move { (at, get_as(&question, &path, &header, LIMIT).await) });
         }
         for (at, reply) in super::all(work, LIMIT) {
             if let Some(cache) = caches.get_mut(at) {

@@ -1,6 +1,8 @@
 //! One `GET` to a cache, over a connection of its own: bounded, without a redirect. A login is said only over a plain connection, as curl does, or
 //! over a certificate that this context's roots sign, for this host, at this time.
 
+use std::time::Duration;
+
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONNECTION, HOST, HeaderValue, USER_AGENT};
@@ -37,15 +39,16 @@ pub enum Reply {
 
 /// Asks for one path. Ends by the deadline.
 pub async fn get(question: &Question, path: &str, login: Option<&HeaderValue>, deadline: Instant) -> Reply {
+    let limit = deadline.saturating_duration_since(Instant::now());
     match timeout_at(deadline, asked(question, path, login, deadline)).await {
         Ok(reply) => reply,
-        Err(_) => Reply::Unclear(late(question)),
+        Err(_) => Reply::Unclear(late(question, limit)),
     }
 }
 
-/// Asks as who has this login, with the limit of one question; a login that is not known asks nothing.
-pub async fn get_as(question: &Question, path: &str, login: &Fact<HeaderValue>) -> Reply {
-    let deadline = Instant::now() + super::LIMIT;
+/// Asks as who has this login, within this time; a login that is not known asks nothing.
+pub async fn get_as(question: &Question, path: &str, login: &Fact<HeaderValue>, limit: Duration) -> Reply {
+    let deadline = Instant::now() + limit;
     match login {
         Fact::Unobserved(reason) => Reply::Unclear(reason.clone()),
         Fact::Absent => get(question, path, None, deadline).await,
@@ -54,8 +57,8 @@ pub async fn get_as(question: &Question, path: &str, login: &Fact<HeaderValue>) 
 }
 
 /// The reason of what was not answered in time.
-pub fn late(question: &Question) -> Reason {
-    let after_ms = u64::try_from(super::LIMIT.as_millis()).unwrap_or(u64::MAX);
+pub fn late(question: &Question, limit: Duration) -> Reason {
+    let after_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
     Reason::TimedOut { after_ms, waiting_for: question.origin() }
 }
 
