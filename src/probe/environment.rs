@@ -1,7 +1,8 @@
 //! The environment of a context: parsed from `/proc/PID/environ`, kept in memory that is wiped, and never written.
 //!
 //! `/proc/PID/environ` is what the process was started with; what it set later is not in it (`proc_pid_environ(5)`). Probes ask for names
-//! they know. A process may have written over it; then it is what its engine starts processes there with. Which values may appear in a fact is decided by each probe, for names that hold no secret.
+//! they know. A process may have written over it; then it is what its engine starts processes there with. Which values may appear in a fact is
+//! decided by each probe, for names that hold no secret.
 
 use std::collections::BTreeMap;
 

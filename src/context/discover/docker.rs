@@ -124,8 +124,9 @@ pub struct Described {
     pub process: Option<u32>,
 }
 
-/// What the engines of these containers say of each, or why that is not known, by the container's id. `HOME` is there only where somebody set it; without it the runtime takes the one of `/etc/passwd`. One container of which its engine
-/// does not speak, as of one that it is about to stop, takes no time from the others.
+/// What the engines of these containers say of each, or why that is not known, by the container's id. `HOME` is in an environment only where somebody
+/// set it; without it the runtime takes the one of `/etc/passwd`. One container of which its engine does not speak, as of one that it is about to stop,
+/// takes no time from the others.
 pub async fn describe(wanted: Vec<Named>) -> BTreeMap<String, Result<Described, String>> {
     let until = tokio::time::Instant::now() + PATIENCE;
     let late =
