@@ -1,9 +1,12 @@
 //! The catalogue and the engine, held to what they promise: the examples of every check file, the refusal of misspellings, and the
 //! law that taking an observation away never improves anything.
 
+mod contexts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use contexts::context;
 use parallax::check::examples;
 use parallax::check::{
     Catalogue, CatalogueError, Check, Finding, Options, Outcome, Refusal, Run, Verdict, Waiver, evaluate,
@@ -40,17 +43,6 @@ const HEAD: &str = "title = 't'\ngap = 'trust-boundary'\nseverity = 'error'\nwhy
 
 fn each(body: &str) -> String {
     format!("{HEAD}relation = 'each'\n{body}\n")
-}
-
-fn context(id: &str, facts: Value) -> Snapshot {
-    let (kind, name) = id.split_once(':').unwrap_or((id, id));
-    let document = json!({
-        "schema": "parallax.snapshot/1", "version": "t", "taken_ms": 0, "took_ms": 0,
-        "context": { "id": id, "kind": kind, "name": name, "boot": "b", "host": "h", "entry": "read",
-                     "service": (kind == "service").then_some(name) },
-        "facts": facts, "unobserved": {},
-    });
-    Snapshot::from_json(document.to_string().as_bytes()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]

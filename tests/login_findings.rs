@@ -1,22 +1,17 @@
 //! What the checks of logins and caches say of a host, through the built-in catalogue: one fault is one finding, of those whom it concerns.
 
+mod contexts;
+
 use parallax::check::{Catalogue, Finding, Options, Outcome, evaluate};
 use parallax::snapshot::Snapshot;
 use serde_json::{Value, json};
 
 /// A context in mount and network namespaces of these numbers.
 fn context(id: &str, (mounts, network): (u64, u64), mut facts: Value) -> Snapshot {
-    let (kind, name) = id.split_once(':').unwrap_or((id, id));
     let namespace = |number: u64| format!("namespace:b:{number}");
     facts["identity"] = json!({ "process": { "live": true },
         "namespaces": { "mnt": namespace(mounts), "net": namespace(network), "user": namespace(1), "pid": namespace(1) } });
-    let document = json!({
-        "schema": "parallax.snapshot/1", "version": "t", "taken_ms": 0, "took_ms": 0,
-        "context": { "id": id, "kind": kind, "name": name, "boot": "b", "host": "h", "entry": "read",
-                     "service": (kind == "service").then_some(name) },
-        "facts": facts, "unobserved": {},
-    });
-    Snapshot::from_json(document.to_string().as_bytes()).unwrap_or_else(|error| panic!("{error}"))
+    contexts::context(id, facts)
 }
 
 fn incoherent(check: &str, snapshots: &[Snapshot]) -> Vec<Finding> {

@@ -102,27 +102,32 @@ fn base64(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
+/// A job of a user who is a client of this daemon, with `home/.ssh` as his own, and both with this line for their builder.
+fn client(nix: &mut NixDaemon, machine: &str) -> Container {
+    write(&nix.path("etc/machines"), machine, 0o644);
+    nix.restart();
+    let mounts = [
+        format!("{}:/nix/var/nix/daemon-socket", nix.text("var/daemon-socket")),
+        format!("{}:/etc/nix/machines:ro", nix.text("etc/machines")),
+        format!("{}:/home/job/.ssh:ro", nix.text("home/.ssh")),
+    ];
+    let mut options = JOB.to_vec();
+    mounts.iter().for_each(|mount| options.extend(["-v", mount.as_str()]));
+    options.extend(["-u", "1000:1000", "-e", "HOME=/home/job", "-e", "NIX_REMOTE=daemon"]);
+    Container::run("parallax-world-job", &options, SSH, SLEEP)
+}
+
 pub fn a_builder_whose_host_key_the_user_knows_and_the_daemon_does_not() {
     image::for_ssh().expect("the image");
     let mut nix = NixDaemon::start("");
     let own = nix.path("keys/builder");
     let authorized = key(&own, "ed25519");
     let server = SshServer::start(nix.directory.path(), "builder", &authorized);
-    let (address, socket) = (server.address.clone(), nix.text("var/daemon-socket"));
-    write(&nix.path("home/known_hosts"), &server.line(&address), 0o644);
+    let address = server.address.clone();
+    write(&nix.path("home/.ssh/known_hosts"), &server.line(&address), 0o644);
     let mut run = |told: &str| {
         let line = format!("ssh://root@{address} x86_64-linux {} 4 1 - - {told}\n", own.display());
-        write(&nix.path("etc/machines"), &line, 0o644);
-        nix.restart();
-        let mounts = [
-            format!("{socket}:/nix/var/nix/daemon-socket"),
-            format!("{}:/etc/nix/machines:ro", nix.text("etc/machines")),
-            format!("{}:/home/job/.ssh/known_hosts:ro", nix.text("home/known_hosts")),
-        ];
-        let mut options = JOB.to_vec();
-        mounts.iter().for_each(|mount| options.extend(["-v", mount.as_str()]));
-        options.extend(["-u", "1000:1000", "-e", "HOME=/home/job", "-e", "NIX_REMOTE=daemon"]);
-        let job = Container::run("parallax-world-job", &options, SSH, SLEEP);
+        let job = client(&mut nix, &line);
         // By hand, as the user: the host is believed, and only the key is missing.
         let by_hand = ssh_in(&job, &[&format!("root@{address}"), "true"]).expect_err("the user has no key");
         assert!(by_hand.contains("Permission denied") && !by_hand.contains(REFUSED), "{by_hand}");
@@ -152,22 +157,12 @@ pub fn a_builder_for_which_the_user_has_a_key_and_the_daemon_none() {
     let authorized = format!("{}\n{}", key(&own, "ed25519"), key(&users, "ed25519"));
     chown(&users, Some(1000), Some(1000)).expect("chown");
     let server = SshServer::start(nix.directory.path(), "builder", &authorized);
-    let (address, socket) = (server.address.clone(), nix.text("var/daemon-socket"));
+    let address = server.address.clone();
     let target = format!("root@{address}");
     write(&nix.path("home/.ssh/known_hosts"), &server.line(&address), 0o644);
     let mut run = |column: &str| {
         let line = format!("ssh://{target} x86_64-linux {column} 4 1 - - {}\n", base64(&server.public));
-        write(&nix.path("etc/machines"), &line, 0o644);
-        nix.restart();
-        let mounts = [
-            format!("{socket}:/nix/var/nix/daemon-socket"),
-            format!("{}:/etc/nix/machines:ro", nix.text("etc/machines")),
-            format!("{}:/home/job/.ssh:ro", nix.text("home/.ssh")),
-        ];
-        let mut options = JOB.to_vec();
-        mounts.iter().for_each(|mount| options.extend(["-v", mount.as_str()]));
-        options.extend(["-u", "1000:1000", "-e", "HOME=/home/job", "-e", "NIX_REMOTE=daemon"]);
-        let job = Container::run("parallax-world-job", &options, SSH, SLEEP);
+        let job = client(&mut nix, &line);
         ssh_in(&job, &[&target, "true"]).expect("by hand, as the user, it works");
         let mut ssh_of_daemon = Command::new("ssh");
         let known = format!("UserKnownHostsFile={}", nix.text("home/.ssh/known_hosts"));
